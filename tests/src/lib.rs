@@ -1,0 +1,1 @@
+//! Harness for the upper rungs of the test ladder.
