@@ -1,0 +1,10 @@
+#!/bin/sh
+# Does the work. It is here to show that an honest agent gets through.
+set -eu
+edit() { new=$(sed "$2" "$1") && printf '%s\n' "$new" >"$1"; } # FILE SED-COMMANDS
+edit greet 's/Hello, world/Hello, ${1:-world}/'
+grep -q Ada README.md || printf '\n    $ ./greet Ada\n    Hello, Ada!\n' >>README.md
+edit "$LOOP_PLAN_PATH" 's/\[ \] Greet/[x] Greet/; s/\[ \] Show/[x] Show/'
+git commit --quiet --no-gpg-sign --all -m "Greet by name" >/dev/null || true
+echo "Both tasks are done and tested."
+echo '<promise>COMPLETE</promise>'

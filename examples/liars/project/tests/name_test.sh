@@ -1,0 +1,2 @@
+check "Hello, Ada!" greet Ada
+check "Hello, Ada Lovelace!" greet "Ada Lovelace"
