@@ -1,1 +1,9 @@
-//! The contract of Agentloop.
+//! The contract of Agentloop: the `LoopRun` object, the journal's wire form, evidence,
+//! the plan checklist and the names that every other part agrees on.
+//!
+//! No input or output happens here, and no client lives here.
+
+pub mod evidence;
+pub mod journal;
+pub mod phase;
+pub mod run;

@@ -1,0 +1,91 @@
+//! Evidence: an in-toto statement over base and head commit, which anyone can replay.
+
+use serde::{Deserialize, Serialize};
+
+use crate::journal::GateOutcome;
+
+/// `_type` of an in-toto statement, version 1.
+pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
+/// Our predicate.
+pub const PREDICATE_TYPE: &str = "https://agentloop.dev/evidence/v1alpha1";
+
+/// The file `evidence.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Statement {
+    /// Always [`STATEMENT_TYPE`].
+    #[serde(rename = "_type")]
+    pub statement_type: String,
+    /// What it is about: the head commit.
+    pub subject: Vec<Subject>,
+    /// Always [`PREDICATE_TYPE`].
+    pub predicate_type: String,
+    /// What was found.
+    pub predicate: Predicate,
+}
+
+/// A commit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subject {
+    /// Branch name.
+    pub name: String,
+    /// `gitCommit` and `gitTree`.
+    pub digest: std::collections::BTreeMap<String, String>,
+}
+
+/// What was found about the head commit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Predicate {
+    /// Run id.
+    pub run: String,
+    /// `loopctl VERSION`.
+    pub engine: String,
+    /// Adapter that implemented.
+    pub adapter: String,
+    /// `bubblewrap VERSION` or `none: REASON`.
+    pub isolation: String,
+    /// `FailToPass`, `NoRegression` or `Unverified`.
+    pub level: String,
+    /// Commit from which plan and protected paths are judged.
+    pub base_commit: String,
+    /// Commit that was granted.
+    pub head_commit: String,
+    /// Its tree.
+    pub head_tree: String,
+    /// Commit on the target branch; empty without a merge.
+    pub merge_commit: String,
+    /// Gates of the grant with their "before".
+    pub gates: Vec<GateEvidence>,
+    /// Tasks done and in all.
+    pub tasks: [u32; 2],
+    /// The reviewer's verdict on this very tree; empty without a reviewer.
+    pub review: String,
+    /// SHA-256 over path and blob of every protected file in the base and in the head commit.
+    pub protected_sha256: String,
+    /// Digest of the last journal record before this file was written.
+    pub journal_head: String,
+    /// Chain of iterations: commit and whether its gates passed.
+    pub iterations: u32,
+    /// Tokens and cost; null for an adapter that reports none.
+    pub usage: Option<serde_json::Value>,
+}
+
+/// A gate before and after.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GateEvidence {
+    /// Its name.
+    pub name: String,
+    /// Its command.
+    pub command: String,
+    /// SHA-256 of the command.
+    pub command_sha256: String,
+    /// Seconds it may take.
+    pub timeout_seconds: u32,
+    /// On the base commit; absent when the base run was not possible.
+    pub before: Option<GateOutcome>,
+    /// On the granted commit.
+    pub after: GateOutcome,
+}

@@ -1,0 +1,375 @@
+//! The events of a run's journal.
+
+use serde::{Deserialize, Serialize};
+
+use crate::phase::{ExitReason, StepPhase, WatchdogAction, WatchdogSignal};
+use crate::run::LoopRunSpec;
+
+/// What happened. Wire names are those of requirements section 10 where they exist.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Event {
+    /// Always the first record (EVT-2, DOM-11).
+    RunCreated(Box<Created>),
+    /// An engine took the run up; also after an interruption or for another try (EVT-3, RUN-77).
+    RunStarted {
+        /// Host and process id.
+        worker_id: String,
+        /// `bubblewrap VERSION` or `none: REASON`.
+        isolation: String,
+        /// Whether an ended run is tried again, with fresh limits (BUG-22).
+        again: bool,
+    },
+    /// Which worktree provider is used (EVT-9).
+    WorktreeProviderSelected {
+        /// `git`.
+        provider: String,
+    },
+    /// The intent to make branch and worktree, so that a killed creation can be undone.
+    WorktreeCreating(WorktreeFacts),
+    /// Branch and worktree are there (EVT-10).
+    WorktreeCreated(WorktreeFacts),
+    /// A step begins (EVT-4).
+    StepStarted {
+        /// `UUIDv7`.
+        step_id: String,
+        /// Kind of step.
+        phase: StepPhase,
+        /// Iteration it belongs to; 0 outside the loop.
+        iteration: u32,
+        /// Attempt within the iteration, from 1.
+        attempt: u32,
+        /// For a verification: starts from an empty checkout and may grant.
+        clean: bool,
+    },
+    /// The agent is tried again within its step (RUN-24, RUN-25).
+    AgentRetry {
+        /// The open step.
+        step_id: String,
+        /// What went wrong.
+        reason: String,
+        /// Pause before the next try in milliseconds.
+        wait_ms: u64,
+    },
+    /// A snapshot of the worktree was taken in.
+    Checkpoint {
+        /// The open step.
+        step_id: String,
+        /// Tip of the run branch.
+        head: String,
+        /// Commit whose tree is the worktree, tracked and untracked.
+        snapshot: String,
+    },
+    /// A step ended (EVT-5).
+    StepFinished {
+        /// The open step.
+        step_id: String,
+        /// Process exit code; -1 without one (RUN-23); 0 for steps without a process.
+        exit_code: i32,
+        /// Milliseconds.
+        duration_ms: u64,
+        /// Log, relative to the run's folder; empty without one.
+        output_path: String,
+        /// What came of it.
+        outcome: Outcome,
+    },
+    /// A step had no end when the run was taken up again.
+    StepInterrupted {
+        /// The step.
+        step_id: String,
+    },
+    /// Completion was asked for and refused.
+    CompletionRefused(Refusal),
+    /// Completion was asked for and granted.
+    CompletionGranted(Granted),
+    /// The watchdog saw a signal (DOM-23, EVT-6).
+    WatchdogDecision {
+        /// What it saw.
+        signal: WatchdogSignal,
+        /// What it does.
+        action: WatchdogAction,
+        /// Rewrites used, this one included.
+        rewrite_count: u32,
+    },
+    /// An iteration is over and the next may begin.
+    IterationFinished {
+        /// Its number, from 1.
+        iteration: u32,
+    },
+    /// The run ended well (EVT-7).
+    RunCompleted {
+        /// `exact`, `trailing` or `plan` (RUN-34).
+        mode: String,
+        /// Whether evidence stands behind it.
+        verified: bool,
+    },
+    /// The run ended otherwise (EVT-8).
+    RunFailed {
+        /// For programs.
+        exit_reason: ExitReason,
+        /// For instance `iteration_limit_reached:50` (RUN-69).
+        reason: String,
+        /// A sentence with what to do.
+        message: String,
+    },
+    /// The user canceled the run (EVT-22).
+    RunCanceled,
+    /// The worktree is gone or was left, with the reason (EVT-11, WT-20).
+    WorktreeRemoved {
+        /// `cleaned`, `skipped` or `failed`.
+        status: String,
+        /// Why it was left; empty when cleaned.
+        message: String,
+    },
+}
+
+/// The first record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Created {
+    /// Version of the journal format.
+    pub schema: u32,
+    /// Version of the program that made the run.
+    pub version: String,
+    /// `UUIDv7`.
+    pub run_id: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// SHA-256 of the resolved spec as JSON.
+    pub config_digest: String,
+    /// Absolute top level of the repository (DOM-5).
+    pub workspace_root: String,
+    /// Branch the run starts from.
+    pub base_branch: String,
+    /// Its commit at creation.
+    pub base_commit: String,
+    /// Branch that a verified tree moves; empty for none.
+    pub target_branch: String,
+    /// Environment that processes get, beside what the engine adds; resolved once.
+    pub search_path: String,
+    /// The resolved spec (DOM-11).
+    pub spec: LoopRunSpec,
+}
+
+/// Branch and worktree.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorktreeFacts {
+    /// `git`.
+    pub provider: String,
+    /// Absolute.
+    pub worktree_path: String,
+    /// Branch of the run.
+    pub run_branch: String,
+    /// Commit from which plan and protected paths are judged; for a prompt the one that adds spec and plan.
+    pub base_commit: String,
+    /// Its tree.
+    pub base_tree: String,
+    /// Spec file in the base commit.
+    pub spec_path: String,
+    /// Plan file in the base commit; empty without one.
+    pub plan_path: String,
+    /// Tasks of the base plan that are done, and all of them.
+    pub tasks_done: u32,
+    /// Tasks of the base plan.
+    pub tasks_total: u32,
+}
+
+/// What came of a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum Outcome {
+    /// An implementation.
+    Implemented(Box<Implemented>),
+    /// A review.
+    Reviewed(Reviewed),
+    /// Gates on the base commit or on the committed tree.
+    Verified(Verified),
+    /// The target branch has it.
+    Merged(Merged),
+    /// Something without facts of its own.
+    Done,
+    /// It could not be done.
+    Failed {
+        /// For instance `runner_execution_failed:timeout` (RUN-27).
+        reason: String,
+        /// A sentence with what to do.
+        message: String,
+    },
+}
+
+/// How the completion token stood in the final message (RUN-29).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Token {
+    /// Not there.
+    #[default]
+    Absent,
+    /// In its form and place.
+    Accepted,
+    /// Elsewhere, or misspelt.
+    Malformed,
+}
+
+/// The committed plan against the base plan.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PlanFacts {
+    /// Tasks done.
+    pub done: u32,
+    /// Tasks in all.
+    pub total: u32,
+    /// Base tasks that are gone (at most 10 texts).
+    pub missing: Vec<String>,
+    /// Tasks that are not done (at most 10 texts).
+    pub not_done: Vec<String>,
+    /// Tasks marked `[~]` (at most 10 texts).
+    pub blocked: Vec<String>,
+    /// Whether blocked tasks are all that is left.
+    pub only_blocked: bool,
+    /// The plan's own words about blockers.
+    pub blockers: String,
+}
+
+/// A protected path that was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// Relative to the top level.
+    pub path: String,
+    /// Why it is protected.
+    pub rule: String,
+}
+
+/// What the engine found in the committed tree after an implementation; nothing of it is the agent's word but `token`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Implemented {
+    /// Tip of the run branch.
+    pub head: String,
+    /// Its tree.
+    pub tree: String,
+    /// Snapshot of the worktree.
+    pub snapshot: String,
+    /// Whether the base commit is an ancestor.
+    pub descends: bool,
+    /// The completion token in the final message.
+    pub token: Token,
+    /// The plan.
+    pub plan: PlanFacts,
+    /// Protected paths changed (at most 10).
+    pub violations: Vec<Violation>,
+    /// Tests deleted or skipped, for the reviewer (at most 10).
+    pub findings: Vec<String>,
+    /// Files changed in this iteration.
+    pub changed_files: u32,
+    /// Tasks ticked without any change, and unticked again.
+    pub unticked: Vec<String>,
+    /// What was put right in the worktree.
+    pub repairs: Vec<String>,
+    /// Whether the worktree holds changes that are not committed.
+    pub uncommitted: bool,
+    /// Percent of lines equal to those of the iteration before.
+    pub similarity: u8,
+    /// Whether the output speaks of being stuck.
+    pub stalled: bool,
+}
+
+/// A reviewer's verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// This tree may be completed.
+    Approved,
+    /// It may not.
+    ChangesRequested,
+}
+
+/// A review, bound to the tree it saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reviewed {
+    /// Tree that was seen.
+    pub tree: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What is to be changed (at most 20, each at most 1000 characters).
+    pub findings: Vec<String>,
+}
+
+/// One gate, run once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateOutcome {
+    /// Its name.
+    pub name: String,
+    /// Exit code; -1 when killed.
+    pub exit_code: i32,
+    /// Whether its time ran out.
+    pub timed_out: bool,
+    /// Milliseconds.
+    pub duration_ms: u64,
+    /// SHA-256 of its whole output as kept.
+    pub output_sha256: String,
+    /// Tests passed, failed and skipped, when the output says.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub counts: Option<[u64; 3]>,
+}
+
+impl GateOutcome {
+    /// Whether it passed.
+    pub fn passed(&self) -> bool {
+        self.exit_code == 0 && !self.timed_out
+    }
+}
+
+/// Gates run on a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// Commit that was checked out.
+    pub commit: String,
+    /// Its tree.
+    pub tree: String,
+    /// Whether the checkout, HOME and temp folder were new.
+    pub clean: bool,
+    /// All gates that ran, in order.
+    pub gates: Vec<GateOutcome>,
+}
+
+impl Verified {
+    /// Whether every gate passed.
+    pub fn passed(&self) -> bool {
+        self.gates.iter().all(GateOutcome::passed)
+    }
+}
+
+/// A refusal of completion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// For programs, for instance `tasks_missing`.
+    pub reason: String,
+    /// What was seen.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+    /// Tree it was about.
+    pub tree: String,
+}
+
+/// A grant of completion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Granted {
+    /// `FailToPass`, `NoRegression` or `Unverified`.
+    pub level: String,
+    /// Commit that is complete.
+    pub commit: String,
+    /// Its tree.
+    pub tree: String,
+    /// What asked for it: `exact`, `trailing` or `plan`.
+    pub mode: String,
+}
+
+/// A merge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Merged {
+    /// Commit on the target branch.
+    pub commit: String,
+    /// Target branch.
+    pub target: String,
+    /// Gates on the merged tree, when it differs from the verified one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub verified: Option<Verified>,
+}

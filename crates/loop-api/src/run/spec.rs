@@ -1,0 +1,277 @@
+//! `LoopRun.spec`: what the user asks for, with the defaults of design section 5 and 7.
+
+use serde::{Deserialize, Serialize};
+
+/// What a run is asked to do and by which rules. Unknown fields are refused, so a typo is never silent.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct LoopRunSpec {
+    /// The repository; for a local run the workspace's top level.
+    pub repository: Repository,
+    /// Spec and plan, or a prompt.
+    pub task: Task,
+    /// Who implements.
+    pub agent: Agent,
+    /// Who reviews.
+    pub review: Review,
+    /// Named commands that judge the committed tree.
+    pub gates: Vec<Gate>,
+    /// Paths that the agent may not change.
+    pub protect: Protect,
+    /// The loop's own limits.
+    #[serde(rename = "loop")]
+    pub settings: LoopSettings,
+    /// Time limits.
+    pub limits: Limits,
+    /// Branch and worktree naming.
+    pub worktree: Worktree,
+    /// What happens with a verified tree.
+    pub delivery: Delivery,
+}
+
+/// Which repository, and from where in it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Repository {
+    /// A path on this machine for a local run.
+    pub url: String,
+    /// Branch to start from; empty = the branch checked out.
+    #[serde(rename = "ref", skip_serializing_if = "String::is_empty")]
+    pub reference: String,
+}
+
+/// What is to be done. Either a spec (and a plan), or a prompt.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Task {
+    /// Spec file, relative to the repository's top level.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spec_path: Option<String>,
+    /// Plan file, relative to the repository's top level.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_path: Option<String>,
+    /// A task in plain words; spec and plan are made from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+}
+
+/// Who implements.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Agent {
+    /// Name of the adapter; this version knows `script`.
+    pub adapter: String,
+    /// For `script`: the executable, absolute, instead of `.loop/agent.sh` of the base commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
+}
+
+impl Default for Agent {
+    fn default() -> Self {
+        Self { adapter: "script".into(), script: None }
+    }
+}
+
+/// Who reviews.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Review {
+    /// Whether each iteration is reviewed (CFG-15).
+    pub enabled: bool,
+}
+
+impl Default for Review {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+/// A command that judges the committed tree.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Gate {
+    /// Short name, unique in the run.
+    pub name: String,
+    /// Shell command, run by `sh -c` at the top of a checkout; exit 0 passes.
+    pub run: String,
+    /// Seconds it may take; 0 = the maximum of a day.
+    #[serde(default = "gate_timeout")]
+    pub timeout_seconds: u32,
+    /// When it runs.
+    #[serde(default)]
+    pub when: GateWhen,
+    /// What it must prove.
+    #[serde(default)]
+    pub require: Require,
+}
+
+/// Half an hour (design section 5).
+pub(crate) const GATE_TIMEOUT_SECONDS: u32 = 1800;
+
+fn gate_timeout() -> u32 {
+    GATE_TIMEOUT_SECONDS
+}
+
+/// When a gate runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum GateWhen {
+    /// On the base commit, in each iteration and for the grant.
+    #[default]
+    Always,
+    /// On the base commit and for the grant only.
+    Final,
+}
+
+/// What a gate must prove for completion to be granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Require {
+    /// It passes at the end.
+    #[default]
+    Pass,
+    /// It failed on the base commit and passes at the end.
+    FailToPass,
+}
+
+/// Paths that the agent may not change, beside the built-in ones.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Protect {
+    /// Globs, relative to the repository's top level.
+    pub paths: Vec<String>,
+    /// Globs that are allowed although a rule protects them.
+    pub allow: Vec<String>,
+}
+
+/// Where the completion token must stand (DOM-34).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum CompletionMode {
+    /// The whole final message is the token.
+    Exact,
+    /// The last line that is not blank is the token.
+    #[default]
+    Trailing,
+}
+
+/// The loop's own limits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct LoopSettings {
+    /// Implementations at most (CFG-13).
+    pub iterations: u32,
+    /// Where the completion token must stand.
+    pub completion_mode: CompletionMode,
+    /// Extra attempts per step after an agent failure (RUN-24).
+    pub retries: u32,
+    /// Seconds between them; the base of the back-off for transient errors (RUN-25).
+    pub retry_backoff_seconds: u32,
+    /// Prompt rewrites by the watchdog (RUN-56).
+    pub max_rewrites: u32,
+    /// Failed verifications in a row that end the run; 0 = off (RUN-48).
+    pub max_consecutive_verification_failures: u32,
+    /// Failed reviews in a row that end the run; 0 = off (RUN-48).
+    pub max_consecutive_review_failures: u32,
+    /// Lets a run start that has neither gate nor reviewer.
+    pub allow_unverified: bool,
+}
+
+impl Default for LoopSettings {
+    fn default() -> Self {
+        Self {
+            iterations: 50,
+            completion_mode: CompletionMode::Trailing,
+            retries: 0,
+            retry_backoff_seconds: 5,
+            max_rewrites: 2,
+            max_consecutive_verification_failures: 3,
+            max_consecutive_review_failures: 0,
+            allow_unverified: false,
+        }
+    }
+}
+
+/// Time limits, in seconds; 0 = the maximum of a day.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Limits {
+    /// For the whole run, from its start; absent = none but the steps' own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_deadline_seconds: Option<u32>,
+    /// For one agent step.
+    pub agent_step_seconds: u32,
+    /// For silence of an agent.
+    pub agent_idle_seconds: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { active_deadline_seconds: None, agent_step_seconds: 3600, agent_idle_seconds: 900 }
+    }
+}
+
+/// How worktrees are made (DOM-40).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Provider {
+    /// Plain git in this version.
+    #[default]
+    Auto,
+    /// `git worktree`.
+    Git,
+}
+
+/// Branch and worktree naming.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Worktree {
+    /// Who makes it.
+    pub provider: Provider,
+    /// Put before the slug of the run's name (WT-6).
+    pub run_branch_prefix: String,
+    /// Where it goes (WT-9).
+    pub path_template: String,
+    /// Whether the worktree of a merged run is removed (WT-20).
+    pub cleanup: bool,
+}
+
+impl Default for Worktree {
+    fn default() -> Self {
+        Self {
+            provider: Provider::Auto,
+            run_branch_prefix: "run/".into(),
+            path_template: "../{{ repo }}.{{ run_branch | sanitize }}".into(),
+            cleanup: true,
+        }
+    }
+}
+
+/// How the verified tree gets into the target branch (DOM-38).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum MergeStrategy {
+    /// One commit.
+    #[default]
+    Squash,
+    /// A merge commit.
+    Merge,
+}
+
+/// Whether the target branch is moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum DeliveryMode {
+    /// The verified tree is merged into the target branch; nothing is pushed.
+    #[default]
+    Merge,
+    /// The run branch is all there is.
+    None,
+}
+
+/// What happens with a verified tree.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Delivery {
+    /// Whether the target branch is moved.
+    pub mode: DeliveryMode,
+    /// The target; empty = `agent/<spec-slug>` (WT-8).
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub target_branch: String,
+    /// How.
+    pub strategy: MergeStrategy,
+}

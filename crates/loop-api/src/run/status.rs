@@ -1,0 +1,121 @@
+//! `LoopRun.status`: what has become of a run, derived from its journal.
+
+use serde::{Deserialize, Serialize};
+
+use crate::phase::RunPhase;
+
+/// Where a run stands. Every field is derived; nothing here decides anything.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LoopRunStatus {
+    /// The one word.
+    pub phase: RunPhase,
+    /// Kubernetes-style conditions.
+    pub conditions: Vec<Condition>,
+    /// How far the loop is.
+    pub progress: Progress,
+    /// Branch and worktree; absent until they are made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worktree: Option<WorktreeStatus>,
+    /// How it ended; absent until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<RunResult>,
+    /// The last ten steps, oldest first.
+    pub steps: Vec<StepSummary>,
+    /// Folder with journal, logs and evidence.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub artifacts_path: String,
+    /// RFC 3339; absent before the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<String>,
+    /// RFC 3339; absent before the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<String>,
+}
+
+/// One observation about a run, as Kubernetes' `meta/v1 Condition`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// For instance `Complete` or `Verified`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// `CamelCase` word.
+    pub reason: String,
+    /// A sentence.
+    pub message: String,
+    /// RFC 3339.
+    pub last_transition_time: String,
+}
+
+/// How far the loop is.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Progress {
+    /// Implementations begun.
+    pub iteration: u32,
+    /// Step that is running, or was the last.
+    pub step: String,
+    /// Plan tasks done on the run branch.
+    pub tasks_done: u32,
+    /// Plan tasks in all.
+    pub tasks_total: u32,
+    /// RFC 3339.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub last_event_time: String,
+}
+
+/// Branch and worktree of a run (DOM-15).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WorktreeStatus {
+    /// `git`.
+    pub provider: String,
+    /// Absolute.
+    pub path: String,
+    /// Commit from which plan and protected paths are judged.
+    pub base_commit: String,
+    /// Branch of the run.
+    pub run_branch: String,
+    /// Last commit of the run branch that the engine has taken in.
+    pub head_commit: String,
+    /// Commit on the target branch; empty until merged.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub merge_commit: String,
+    /// Target branch; empty when nothing is delivered.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub target_branch: String,
+    /// `cleaned`, `skipped` or `failed` (DOM-9); empty until decided.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub cleanup: String,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RunResult {
+    /// Wire form of an exit reason.
+    pub exit_reason: String,
+    /// A sentence with what was seen and what to do.
+    pub message: String,
+}
+
+/// One step in short.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StepSummary {
+    /// Step phase.
+    pub phase: String,
+    /// Iteration it belongs to; 0 outside the loop.
+    pub iteration: u32,
+    /// Attempt within the iteration, from 1.
+    pub attempt: u32,
+    /// `running`, `succeeded`, `failed` or `interrupted`.
+    pub state: String,
+    /// Milliseconds.
+    pub duration_ms: u64,
+    /// One line.
+    pub message: String,
+}

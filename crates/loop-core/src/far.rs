@@ -1,0 +1,222 @@
+//! The far side of the trust line: what executes the agent, the reviewer and the gates on this machine.
+//!
+//! Each side is a `loop-exec` of its own, under bubblewrap where it works, that can write its own folders only.
+//! The engine's folder is hidden from all of them; the trusted repository can be read.
+
+mod checkout;
+mod collect;
+
+pub use collect::{Collected, Worktree};
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::exec::{self, Bwrap, Captured, Client, HomeOverlay, Isolation, Limits, Request, Sandbox};
+
+/// Longest that a helper command of ours may take on the far side.
+const HELPER_TIME: Duration = Duration::from_secs(120);
+/// Most output of a helper command that is read.
+const HELPER_OUTPUT: usize = 1 << 20;
+
+/// Parts of HOME that agent CLIs write: logins, sessions and package caches.
+const AGENT_HOME: [&str; 14] = [
+    ".cache", ".npm", ".claude", ".claude.json", ".codex", ".config/opencode", ".local/share/opencode",
+    ".local/state/opencode", ".cargo/registry", ".cargo/git", "go/pkg", ".m2", ".gradle", ".pnpm-store",
+];
+
+/// What went wrong on the far side, apart from the work itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Processes could not be run.
+    #[error(transparent)]
+    Exec(#[from] exec::Error),
+    /// Folders could not be made.
+    #[error("cannot prepare {path}: {error}")]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A helper command failed.
+    #[error("{what} failed: {detail}")]
+    Helper {
+        /// What was tried.
+        what: &'static str,
+        /// What it printed.
+        detail: String,
+    },
+}
+
+/// Everything needed to start a side.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// This program, which becomes `loop-exec`.
+    pub executable: PathBuf,
+    /// Whether bubblewrap works.
+    pub isolation: Isolation,
+    /// The data directory, hidden from every side.
+    pub data: PathBuf,
+    /// The run's folder for sandboxes.
+    pub sandboxes: PathBuf,
+    /// The trusted repository, readable.
+    pub trusted: PathBuf,
+    /// The user's repository, readable.
+    pub workspace: PathBuf,
+    /// The caller's environment.
+    pub caller: BTreeMap<String, String>,
+    /// PATH without relative entries and the repository's own.
+    pub search_path: String,
+    /// Marker that every process of the run carries.
+    pub marker: String,
+}
+
+/// A running side.
+#[derive(Debug)]
+pub struct Side {
+    client: Client,
+    folder: PathBuf,
+    environment: BTreeMap<String, String>,
+    temporary: String,
+}
+
+impl Side {
+    /// Its executor.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Its working folder: the worktree or a checkout.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A request in its folder with its environment and some more variables.
+    pub fn request(&self, argv: Vec<String>, more: &[(&str, String)], stdin: Vec<u8>, limits: Limits) -> Request {
+        let mut environment = self.environment.clone();
+        environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        Request {
+            argv,
+            cwd: self.folder.clone(),
+            env: environment.into_iter().collect(),
+            stdin,
+            limits,
+            sweep: true,
+        }
+    }
+
+    /// Runs a helper script of ours in its folder.
+    fn helper(&self, script: &str, arguments: &[&str], stdin: &[u8], path: &str) -> Result<Captured, Error> {
+        let mut argv: Vec<String> = ["sh", "-c", script, "loop"].map(str::to_owned).to_vec();
+        argv.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        let limits = Limits { total: HELPER_TIME, idle: None, term_grace: Duration::from_secs(2) };
+        let more = [("PATH", path.to_owned()), ("LC_ALL", "C".to_owned())];
+        let mut request = self.request(argv, &more, stdin.to_vec(), limits);
+        // The agent may be alive beside a helper that takes a snapshot.
+        request.sweep = false;
+        Ok(self.client.capture(&request, &|| false, HELPER_OUTPUT)?)
+    }
+}
+
+impl Setting {
+    fn folder(&self, parts: &[&str]) -> Result<PathBuf, Error> {
+        let path = parts.iter().fold(self.sandboxes.clone(), |path, part| path.join(part));
+        fs::create_dir_all(&path).map_err(|error| Error::Io { path: path.clone(), error })?;
+        Ok(path)
+    }
+
+    fn start(
+        &self,
+        name: &str,
+        folder: &Path,
+        home: Option<HomeOverlay>,
+        hidden: Vec<PathBuf>,
+        writable: Vec<PathBuf>,
+        mut environment: BTreeMap<String, String>,
+    ) -> Result<Side, Error> {
+        let tmp = self.folder(&[name, "tmp"])?;
+        let confined = matches!(self.isolation, Isolation::Bubblewrap { .. });
+        let temporary = if confined { "/tmp".to_owned() } else { tmp.to_string_lossy().into_owned() };
+        environment.insert("TMPDIR".into(), temporary.clone());
+        environment.insert("LOOP_RUN_MARKER".into(), self.marker.clone());
+        let sandbox = if confined {
+            let mut readable =
+                vec![self.executable.clone(), self.trusted.clone(), self.workspace.clone(), self.agent_program()];
+            // The temp folder is masked; tools that stand there have to be shown again.
+            readable.extend(std::env::split_paths(&self.search_path).filter(|entry| entry.starts_with("/tmp")));
+            Sandbox::Bubblewrap(Bwrap { home, tmp, hidden, readable, writable })
+        } else {
+            Sandbox::None
+        };
+        let client = Client::start(&self.executable, &sandbox)?;
+        Ok(Side { client, folder: folder.to_owned(), environment, temporary })
+    }
+
+    /// Copy of the script agent's program.
+    pub fn agent_program(&self) -> PathBuf {
+        self.sandboxes.join("agent.sh")
+    }
+
+    fn home(&self, private: PathBuf) -> Option<HomeOverlay> {
+        let real = PathBuf::from(self.caller.get("HOME")?);
+        if !real.is_absolute() || real == Path::new("/") || !real.is_dir() {
+            return None;
+        }
+        Some(HomeOverlay { real, private, writable_parts: AGENT_HOME.iter().map(PathBuf::from).collect() })
+    }
+
+    /// The agent's side: the worktree, its git folder and the run branch are writable.
+    pub fn agent(&self, worktree: &Worktree) -> Result<Side, Error> {
+        let home = self.home(self.folder(&["agent", "home"])?);
+        let environment = crate::environment::for_agent(&self.caller);
+        let hidden = vec![self.data.clone()];
+        self.start("agent", &worktree.path, home, hidden, worktree.writable()?, environment)
+    }
+
+    /// A reviewer's side: the agent's environment, a throw-away checkout of the commit, nothing else to write.
+    pub fn reviewer(&self, worktree: &Worktree, commit: &str) -> Result<Side, Error> {
+        let side = self.sandboxes.join("review");
+        remove(&side)?;
+        let folder = self.folder(&["review", "checkout"])?;
+        let home = self.home(self.folder(&["review", "home"])?);
+        let environment = crate::environment::for_agent(&self.caller);
+        let hidden = vec![self.data.clone(), worktree.path.clone()];
+        let side = self.start("review", &folder, home, hidden, vec![folder.clone()], environment)?;
+        side.check_out(&self.trusted, commit, &self.search_path)?;
+        Ok(side)
+    }
+
+    /// The gates' side. `clean` throws away whatever earlier gates left.
+    pub fn gate(&self, hidden: Option<&Path>, clean: bool) -> Result<Side, Error> {
+        let side = self.sandboxes.join("gate");
+        if clean {
+            remove(&side)?;
+        }
+        let folder = self.folder(&["gate", "checkout"])?;
+        let home = self.folder(&["gate", "home"])?;
+        let environment =
+            crate::environment::for_gate(&self.caller, &self.search_path, &home).into_iter().collect();
+        let mut masked = vec![self.data.clone()];
+        masked.extend(hidden.map(Path::to_owned));
+        self.start("gate", &folder, None, masked, vec![folder.clone(), home], environment)
+    }
+}
+
+/// Removes a folder that untrusted processes filled; it may be large, and parts may be read-only.
+fn remove(path: &Path) -> Result<(), Error> {
+    let failed = |error| Error::Io { path: path.to_owned(), error };
+    match fs::remove_dir_all(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let path_text = path.to_string_lossy().into_owned();
+            let chmod = ["chmod", "-R", "u+rwX", &path_text].map(str::to_owned);
+            exec::direct(&chmod, Path::new("/"), &[], b"", HELPER_TIME, HELPER_OUTPUT)?;
+            fs::remove_dir_all(path).map_err(failed)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}

@@ -1,0 +1,194 @@
+//! What an agent left in its worktree: reported by the far side, believed only as objects that the trusted repository checked.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Error, HELPER_TIME, Setting, Side};
+use crate::exec::{Limits, Sink, Stream};
+use crate::git::Trusted;
+
+const COLLECT: &str = include_str!("collect.sh");
+const RESTORE: &str = include_str!("restore.sh");
+/// Most bytes of a pack; beyond it the step's result is refused.
+const MAX_PACK: u64 = 2 << 30;
+
+/// A worktree of the user's repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Worktree {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its own git folder (`.git/worktrees/NAME`).
+    pub git_folder: PathBuf,
+    /// The repository's common git folder.
+    pub common: PathBuf,
+    /// The run branch.
+    pub branch: String,
+}
+
+/// What was taken in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Collected {
+    /// Tip of the run branch.
+    pub head: String,
+    /// Commit whose tree is the worktree.
+    pub snapshot: String,
+    /// Whether the worktree holds more than the tip.
+    pub uncommitted: bool,
+    /// What was put right.
+    pub repairs: Vec<String>,
+}
+
+impl Worktree {
+    /// What the agent may write: the worktree, the object store, and of the refs only the run branch's folder.
+    pub(super) fn writable(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut paths = vec![self.path.clone(), self.git_folder.clone(), self.common.join("objects")];
+        for base in ["refs/heads", "logs/refs/heads"] {
+            let reference = self.common.join(base).join(&self.branch);
+            let folder = reference.parent().unwrap_or(&self.common).to_owned();
+            fs::create_dir_all(&folder).map_err(|error| Error::Io { path: folder.clone(), error })?;
+            paths.push(folder);
+        }
+        Ok(paths)
+    }
+}
+
+impl Side {
+    /// Looks at the worktree after a step, or while the agent still works, and takes its objects into the trusted repository.
+    pub fn collect(
+        &self,
+        setting: &Setting,
+        worktree: &Worktree,
+        trusted: &Trusted,
+        known: &[&str],
+        repair: bool,
+    ) -> Result<Collected, Error> {
+        let last = known.first().copied().unwrap_or_default();
+        let mode = if repair { "repair" } else { "watch" };
+        let (git_folder, common) = (worktree.git_folder.to_string_lossy(), worktree.common.to_string_lossy());
+        let arguments = [&git_folder, &common, worktree.branch.as_str(), last, mode, &self.temporary];
+        let captured = self.helper(COLLECT, &arguments, b"", &setting.search_path)?;
+        let text = String::from_utf8_lossy(&captured.stdout).into_owned();
+        let collected = parse(&text).filter(|_| captured.outcome.success()).ok_or_else(|| Error::Helper {
+            what: "reading the worktree",
+            detail: format!("{} {}", text.trim(), String::from_utf8_lossy(&captured.stderr).trim()),
+        })?;
+        self.fetch(setting, trusted, &collected, known)?;
+        Ok(collected)
+    }
+
+    /// Streams the new objects over and has them checked (`index-pack --strict`).
+    fn fetch(&self, setting: &Setting, trusted: &Trusted, collected: &Collected, known: &[&str]) -> Result<(), Error> {
+        let wanted: Vec<&str> =
+            [&*collected.head, &*collected.snapshot].into_iter().filter(|commit| !known.contains(commit)).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let mut revisions = wanted.join("\n");
+        for commit in known {
+            revisions.push_str("\n^");
+            revisions.push_str(commit);
+        }
+        revisions.push('\n');
+        let argv = ["git", "-c", "core.fsmonitor=false", "pack-objects", "--revs", "--stdout", "--thin", "-q"]
+            .map(str::to_owned)
+            .to_vec();
+        let limits = Limits { total: HELPER_TIME * 5, idle: None, term_grace: Duration::from_secs(2) };
+        let mut request =
+            self.request(argv, &[("PATH", setting.search_path.clone())], revisions.into_bytes(), limits);
+        request.sweep = false;
+        let pack = setting.sandboxes.join("incoming.pack");
+        let failed = |error| Error::Io { path: pack.clone(), error };
+        let mut sink = PackFile { file: File::create(&pack).map_err(failed)?, written: 0, complaint: Vec::new() };
+        let outcome = self.client().run(&request, &mut sink, &|| false)?;
+        if !outcome.success() {
+            let detail = String::from_utf8_lossy(&sink.complaint).trim().to_owned();
+            return Err(Error::Helper { what: "packing the agent's commits", detail });
+        }
+        let indexed = trusted
+            .index_pack(&pack)
+            .map_err(|error| Error::Helper { what: "checking the agent's commits", detail: error.to_string() });
+        fs::remove_file(&pack).map_err(failed)?;
+        indexed
+    }
+
+    /// Puts the worktree back to a checkpoint, also when what is there is damaged.
+    pub fn restore(
+        &self,
+        setting: &Setting,
+        worktree: &Worktree,
+        checkpoint: (&str, &str),
+    ) -> Result<(), Error> {
+        let (git_folder, common) = (worktree.git_folder.to_string_lossy(), worktree.common.to_string_lossy());
+        let trusted = setting.trusted.to_string_lossy();
+        let arguments = [&git_folder, &common, worktree.branch.as_str(), checkpoint.0, checkpoint.1, &trusted];
+        let captured = self.helper(RESTORE, &arguments, b"", &setting.search_path)?;
+        if captured.outcome.success() {
+            return Ok(());
+        }
+        let detail = String::from_utf8_lossy(&captured.stderr).trim().to_owned();
+        Err(Error::Helper { what: "restoring the worktree", detail })
+    }
+
+    /// Commits one file of the worktree with new content, on the far side.
+    pub fn commit_file(&self, path: &str, content: &str, message: &str, search_path: &str) -> Result<(), Error> {
+        const SCRIPT: &str = r#"rm -f -- "$1" && cat > "$1" && git -c core.hooksPath=/dev/null add -- "$1" \
+            && git -c core.hooksPath=/dev/null -c commit.gpgSign=false commit -q --no-verify -m "$2" -- "$1""#;
+        let captured = self.helper(SCRIPT, &[path, message], content.as_bytes(), search_path)?;
+        if captured.outcome.success() {
+            return Ok(());
+        }
+        let detail = String::from_utf8_lossy(&captured.stderr).trim().to_owned();
+        Err(Error::Helper { what: "unticking the plan", detail })
+    }
+}
+
+fn parse(text: &str) -> Option<Collected> {
+    let mut collected = Collected::default();
+    for line in text.lines() {
+        match line.split_once(' ')? {
+            ("repair", what) => collected.repairs.push(what.chars().take(300).collect()),
+            ("head", commit) => collected.head = object_id(commit)?,
+            ("snapshot", commit) => collected.snapshot = object_id(commit)?,
+            ("uncommitted", flag) => collected.uncommitted = flag == "1",
+            _ => return None,
+        }
+    }
+    (!collected.head.is_empty() && !collected.snapshot.is_empty()).then_some(collected)
+}
+
+/// The far side's words go into git's arguments, so nothing but an object id passes.
+fn object_id(text: &str) -> Option<String> {
+    let plain = matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    plain.then(|| text.to_owned())
+}
+
+struct PackFile {
+    file: File,
+    written: u64,
+    complaint: Vec<u8>,
+}
+
+impl Sink for PackFile {
+    fn write(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
+        if matches!(stream, Stream::Stderr) {
+            let room = 4096_usize.saturating_sub(self.complaint.len()).min(bytes.len());
+            self.complaint.extend_from_slice(&bytes[..room]);
+            return Ok(());
+        }
+        self.written += bytes.len() as u64;
+        if self.written > MAX_PACK {
+            return Err(io::Error::other("the agent's commits are larger than 2 GiB"));
+        }
+        self.file.write_all(bytes)
+    }
+}
+
+/// The git folders of a worktree, as the user's repository names them.
+pub fn locate(root: &Path, path: &Path, branch: &str) -> Result<Worktree, crate::git::Error> {
+    let git = crate::git::Git::user(path);
+    let git_folder = PathBuf::from(git.text(&["rev-parse", "--absolute-git-dir"])?);
+    let common = crate::git::Git::user(root).text(&["rev-parse", "--path-format=absolute", "--git-common-dir"])?;
+    Ok(Worktree { path: path.to_owned(), git_folder, common: PathBuf::from(common), branch: branch.to_owned() })
+}

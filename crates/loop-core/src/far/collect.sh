@@ -1,0 +1,73 @@
+# Reports the state of the worktree after a step, putting right what would make it unusable.
+# $1 = git folder of the worktree, $2 = common git folder, $3 = run branch, $4 = last known tip,
+# $5 = `repair` after a step or `watch` while the agent runs, $6 = temp folder of the run.
+# Prints lines: `repair TEXT`, `head COMMIT`, `snapshot COMMIT`, `uncommitted 0|1`, `pack FILE`.
+set -u
+gitdir=$1 common=$2 branch=$3 known=$4 mode=$5 scratch=$6
+ref="refs/heads/$branch"
+g() { git -c core.fsmonitor=false -c core.hooksPath=/dev/null -c gc.auto=0 -c core.fsync=all -c commit.gpgSign=false "$@"; }
+say() { printf '%s\n' "$*"; }
+regular() { [ -f "$1" ] && [ ! -L "$1" ]; }
+
+if [ "$mode" = repair ]; then
+  if ! regular .git || [ "$(head -c 4096 .git 2>/dev/null)" != "gitdir: $gitdir" ]; then
+    rm -rf .git && printf 'gitdir: %s\n' "$gitdir" > .git
+    say "repair the worktree's .git link was damaged and has been restored"
+  fi
+  if ! regular "$gitdir/HEAD"; then
+    rm -rf "$gitdir/HEAD"; printf 'ref: %s\n' "$ref" > "$gitdir/HEAD"
+    say "repair the worktree's HEAD was damaged and has been restored"
+  fi
+  if [ -e "$common/$ref" ] && ! regular "$common/$ref"; then
+    rm -rf "${common:?}/$ref"
+  fi
+  rm -f "$gitdir"/*.lock "$common/$ref.lock"
+  open=
+  for state in rebase-merge rebase-apply MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD BISECT_LOG sequencer; do
+    if [ -e "$gitdir/$state" ]; then
+      rm -rf "${gitdir:?}/$state" "$gitdir/MERGE_MSG" "$gitdir/MERGE_MODE" "$gitdir/AUTO_MERGE" "$gitdir/REBASE_HEAD"
+      open=$state
+    fi
+  done
+  if ! tip=$(g rev-parse -q --verify "$ref^{commit}" 2>/dev/null); then
+    g update-ref "$ref" "$known" && say "repair the run branch was gone and is back at $known"
+    tip=$known
+  fi
+  if [ "$(g symbolic-ref -q HEAD)" != "$ref" ]; then
+    off=$(g rev-parse -q --verify 'HEAD^{commit}' 2>/dev/null || :)
+    g symbolic-ref HEAD "$ref"
+    if [ -z "$open" ] && [ -n "$off" ] && g merge-base --is-ancestor "$tip" "$off" 2>/dev/null; then
+      g update-ref "$ref" "$off"
+      say "repair HEAD was off the run branch; the branch was moved forward to its commits"
+    else
+      g reset -q
+      say "repair HEAD was off the run branch and has been put back on it; its files were kept, uncommitted"
+    fi
+  fi
+  if [ -n "$open" ]; then
+    g reset -q
+    say "repair an unfinished $open was closed; its files were kept, uncommitted"
+  fi
+fi
+
+head=$(g rev-parse -q --verify "$ref^{commit}") || { say "failed the run branch cannot be read"; exit 3; }
+export GIT_INDEX_FILE="$scratch/snapshot.index"
+[ -f "$GIT_INDEX_FILE" ] || cp "$gitdir/index" "$GIT_INDEX_FILE" 2>/dev/null || :
+rm -f "$GIT_INDEX_FILE.lock"
+snapshot=$head uncommitted=0
+# A file larger than the cap ends the command, not the machine's disk: the snapshot is then the last commit.
+if tree=$( (ulimit -f 524288 2>/dev/null; g add -A --ignore-errors . >/dev/null 2>&1; g write-tree) 2>/dev/null); then
+  if [ "$tree" != "$(g rev-parse "$head^{tree}")" ]; then
+    uncommitted=1
+    snapshot=$(GIT_AUTHOR_DATE='@0 +0000' GIT_COMMITTER_DATE='@0 +0000' GIT_AUTHOR_NAME=loop GIT_AUTHOR_EMAIL=loop \
+      GIT_COMMITTER_NAME=loop GIT_COMMITTER_EMAIL=loop g commit-tree "$tree" -p "$head" -m 'worktree snapshot') || snapshot=$head
+  fi
+else
+  rm -f "$GIT_INDEX_FILE" "$GIT_INDEX_FILE.lock"
+  uncommitted=1
+  say "repair the worktree could not be snapshotted (a file over 256 MiB, or one that cannot be read)"
+fi
+unset GIT_INDEX_FILE
+say "head $head"
+say "snapshot $snapshot"
+say "uncommitted $uncommitted"

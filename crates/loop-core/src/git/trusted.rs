@@ -1,0 +1,238 @@
+//! The engine's own bare repository: what is believed about a run is read here and nowhere else.
+
+use std::path::{Path, PathBuf};
+
+use super::{Error, Git};
+
+/// Most bytes that one transfer from the far side may bring.
+const MAX_PACK_BYTES: u64 = 2 << 30;
+
+/// The bare repository, and the run whose refs it keeps.
+#[derive(Debug, Clone)]
+pub struct Trusted {
+    git: Git,
+    directory: PathBuf,
+    uid: String,
+}
+
+/// One path that differs between two trees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeChange {
+    /// `A`, `M`, `D`, `R` or `T`.
+    pub status: char,
+    /// Path in the new tree; in the old one for a deletion.
+    pub path: String,
+    /// Path in the old tree, for a rename.
+    pub old_path: Option<String>,
+    /// Mode in the new tree, for instance `100644`; `160000` is another repository.
+    pub mode: String,
+}
+
+/// Who writes a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Name.
+    pub name: String,
+    /// Mail address.
+    pub email: String,
+}
+
+/// What merging two commits gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MergeTree {
+    /// The merged tree.
+    Clean(String),
+    /// Files in conflict (git prints them on stdout; BUG-17).
+    Conflict(Vec<String>),
+}
+
+impl Trusted {
+    /// Opens the repository, making it on first use.
+    pub fn open(directory: &Path, uid: &str) -> Result<Self, Error> {
+        if !directory.join("HEAD").exists() {
+            if let Some(parent) = directory.parent() {
+                std::fs::create_dir_all(parent).map_err(|error| Error::Unexpected(error.to_string()))?;
+            }
+            Git::bare(directory).run(&["init", "--quiet", "--bare", "--initial-branch=none"])?;
+        }
+        Ok(Self { git: Git::bare(directory), directory: directory.to_owned(), uid: uid.to_owned() })
+    }
+
+    /// Its path.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Plain access, for reading.
+    pub fn git(&self) -> &Git {
+        &self.git
+    }
+
+    /// A ref of this run.
+    pub fn reference(&self, name: &str) -> String {
+        format!("refs/runs/{}/{name}", self.uid)
+    }
+
+    /// Points a ref of this run at a commit.
+    pub fn keep(&self, name: &str, commit: &str) -> Result<(), Error> {
+        self.git.run(&["update-ref", &self.reference(name), commit]).map(drop)
+    }
+
+    /// Copies a commit and its history from the user's repository, before any agent has run or from a branch that none can write.
+    pub fn import(&self, root: &Path, commit: &str, name: &str) -> Result<(), Error> {
+        if self.git.commit(commit)?.is_none() {
+            let source = root.to_string_lossy();
+            self.git.run(&["fetch", "--quiet", "--no-tags", "--update-shallow", &source, commit])?;
+        }
+        self.keep(name, commit)
+    }
+
+    /// Takes a pack in that the far side wrote, with every object checked and every link resolved.
+    pub fn index_pack(&self, pack: &Path) -> Result<(), Error> {
+        let limit = format!("--max-input-size={MAX_PACK_BYTES}");
+        self.git.run_from(pack, &["index-pack", "--stdin", "--strict", "--fix-thin", &limit]).map(drop)
+    }
+
+    /// Tree of a commit.
+    pub fn tree(&self, commit: &str) -> Result<String, Error> {
+        self.git.text(&["rev-parse", "--verify", &format!("{commit}^{{tree}}")])
+    }
+
+    /// Whether one commit is in the history of another.
+    pub fn descends(&self, ancestor: &str, commit: &str) -> Result<bool, Error> {
+        self.git.ask(&["merge-base", "--is-ancestor", ancestor, commit])
+    }
+
+    /// What differs between the trees of two commits, with renames found.
+    pub fn changes(&self, old: &str, new: &str) -> Result<Vec<TreeChange>, Error> {
+        let raw = self.git.run(&["diff-tree", "-r", "-z", "-M", "--raw", "--no-commit-id", old, new])?;
+        parse_raw(&raw)
+    }
+
+    /// Content of a regular file in a commit; `None` when it is not there or something else.
+    pub fn file(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>, Error> {
+        let request = format!("{commit}:{path}\n");
+        if path.contains('\n') {
+            return Ok(None);
+        }
+        let answer = self.git.run_with(&["cat-file", "--batch"], request.as_bytes())?;
+        let Some(end) = answer.iter().position(|byte| *byte == b'\n') else {
+            return Err(Error::Unexpected("cat-file".into()));
+        };
+        let header = String::from_utf8_lossy(&answer[..end]).into_owned();
+        let mut words = header.rsplit(' ');
+        let (Some(size), Some("blob")) = (words.next().and_then(|size| size.parse::<usize>().ok()), words.next())
+        else {
+            return Ok(None);
+        };
+        Ok(answer.get(end + 1..end + 1 + size).map(<[u8]>::to_vec))
+    }
+
+    /// Paths of all files of a commit, with mode and blob.
+    pub fn list(&self, commit: &str) -> Result<Vec<(String, String, String)>, Error> {
+        let raw = self.git.run(&["ls-tree", "-r", "-z", "--full-tree", commit])?;
+        Ok(raw
+            .split(|byte| *byte == 0)
+            .filter_map(|entry| {
+                let text = String::from_utf8_lossy(entry).into_owned();
+                let (facts, path) = text.split_once('\t')?;
+                let mut words = facts.split(' ');
+                let mode = words.next()?.to_owned();
+                let blob = words.nth(1)?.to_owned();
+                Some((path.to_owned(), mode, blob))
+            })
+            .collect())
+    }
+
+    /// Writes a commit. The same arguments give the same commit, so a killed step can be run again.
+    pub fn commit_tree(
+        &self,
+        tree: &str,
+        parents: &[&str],
+        message: &str,
+        identity: &Identity,
+        time_ms: i64,
+    ) -> Result<String, Error> {
+        let mut arguments = vec!["commit-tree", tree];
+        for parent in parents {
+            arguments.extend(["-p", parent]);
+        }
+        let date = format!("{} +0000", time_ms / 1000);
+        let git = self
+            .git
+            .with("GIT_AUTHOR_NAME", &identity.name)
+            .with("GIT_AUTHOR_EMAIL", &identity.email)
+            .with("GIT_COMMITTER_NAME", &identity.name)
+            .with("GIT_COMMITTER_EMAIL", &identity.email)
+            .with("GIT_AUTHOR_DATE", &date)
+            .with("GIT_COMMITTER_DATE", &date);
+        Ok(String::from_utf8_lossy(&git.run_with(&arguments, message.as_bytes())?).trim().to_owned())
+    }
+
+    /// A tree with some files put in.
+    pub fn tree_with(&self, commit: &str, files: &[(&str, &[u8])], scratch: &Path) -> Result<String, Error> {
+        let index = scratch.join("index");
+        let git = self.git.with("GIT_INDEX_FILE", &index.to_string_lossy());
+        git.run(&["read-tree", commit])?;
+        for (path, content) in files {
+            let blob = git.run_with(&["hash-object", "-w", "--stdin"], content)?;
+            let blob = String::from_utf8_lossy(&blob).trim().to_owned();
+            git.run(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{path}")])?;
+        }
+        let tree = git.text(&["write-tree"])?;
+        // Scratch only; what matters is in the object store now.
+        let _ = std::fs::remove_file(index);
+        Ok(tree)
+    }
+
+    /// Merges without a worktree.
+    pub fn merge_tree(&self, ours: &str, theirs: &str) -> Result<MergeTree, Error> {
+        let captured = self.git.execute(&["merge-tree", "--write-tree", "--name-only", "-z", ours, theirs], b"")?;
+        let mut parts = captured.stdout.split(|byte| *byte == 0).map(|part| String::from_utf8_lossy(part).into_owned());
+        let tree = parts.next().unwrap_or_default();
+        match captured.outcome.exit_code {
+            Some(0) => Ok(MergeTree::Clean(tree)),
+            Some(1) => Ok(MergeTree::Conflict(parts.take_while(|path| !path.is_empty()).collect())),
+            _ => Err(Error::Failed {
+                command: "merge-tree".into(),
+                stderr: String::from_utf8_lossy(&captured.stderr).trim().to_owned(),
+            }),
+        }
+    }
+}
+
+fn parse_raw(raw: &[u8]) -> Result<Vec<TreeChange>, Error> {
+    let mut fields = raw.split(|byte| *byte == 0).map(|field| String::from_utf8_lossy(field).into_owned());
+    let mut changes = Vec::new();
+    while let Some(facts) = fields.next().filter(|facts| !facts.is_empty()) {
+        // `:MODE MODE BLOB BLOB STATUS` and then one path, or two for a rename.
+        let words: Vec<&str> = facts.trim_start_matches(':').split(' ').collect();
+        let (Some(mode), Some(status), Some(path)) =
+            (words.get(1), words.get(4).and_then(|word| word.chars().next()), fields.next())
+        else {
+            return Err(Error::Unexpected("diff-tree".into()));
+        };
+        let mut change = TreeChange { status, path, old_path: None, mode: (*mode).to_owned() };
+        if matches!(status, 'R' | 'C') {
+            let new = fields.next().ok_or_else(|| Error::Unexpected("diff-tree".into()))?;
+            change.old_path = Some(std::mem::replace(&mut change.path, new));
+        }
+        changes.push(change);
+    }
+    Ok(changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_raw_diff_gives_paths_with_spaces_renames_and_submodules() {
+        let raw = b":100644 100755 a b M\0with space\0:100644 100644 a b R090\0old\0new\0:000000 160000 0 c A\0nested\0";
+        let changes = parse_raw(raw).unwrap();
+        assert_eq!(changes.len(), 3);
+        assert_eq!(changes[0].path, "with space");
+        assert_eq!((changes[1].path.as_str(), changes[1].old_path.as_deref()), ("new", Some("old")));
+        assert_eq!(changes[2].mode, "160000");
+    }
+}

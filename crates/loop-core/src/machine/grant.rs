@@ -1,0 +1,219 @@
+//! Completion is granted, not taken: one pure chain of rules, the first refusal wins.
+
+use loop_api::journal::{GateOutcome, Granted, Implemented, Refusal, Token, Verdict};
+use loop_api::run::{CompletionMode, LoopRunSpec, Require};
+
+use super::state::State;
+
+/// Evidence level of a run that ends without gate and reviewer.
+pub const UNVERIFIED: &str = "Unverified";
+/// Evidence level: a gate failed before and passes now.
+pub const FAIL_TO_PASS: &str = "FailToPass";
+/// Evidence level: every gate passed before and passes now, or the reviewer alone stands behind it.
+pub const NO_REGRESSION: &str = "NoRegression";
+
+/// A refusal before its tree is known: reason, what was seen, what to do.
+type Rule = Result<(), (&'static str, String, String)>;
+
+/// Whether this iteration asks for completion: by the token, or by a plan that is all done.
+pub fn is_asked(state: &State) -> bool {
+    state.current.implemented.as_ref().is_some_and(|facts| facts.token == Token::Accepted || plan_is_done(facts))
+}
+
+fn plan_is_done(facts: &Implemented) -> bool {
+    facts.plan.total > 0 && facts.plan.done == facts.plan.total && facts.plan.missing.is_empty()
+}
+
+/// Whether everything but the gates would grant, so that the coming verification can be the granting one.
+pub fn may_grant(state: &State) -> bool {
+    is_asked(state)
+        && state
+            .current
+            .implemented
+            .as_ref()
+            .is_some_and(|facts| without_gates(state, &state.spec(), facts).is_ok())
+}
+
+/// Grants completion of the committed tree, or names the first rule against it with its remedy.
+pub fn decide(state: &State) -> Result<Granted, Refusal> {
+    let spec = state.spec();
+    let Some(facts) = &state.current.implemented else {
+        return Err(Refusal {
+            reason: "nothing_done".into(),
+            message: "no implementation has ended yet".into(),
+            remedy: String::new(),
+            tree: String::new(),
+        });
+    };
+    without_gates(state, &spec, facts).and_then(|()| gates(state, &spec, facts)).map_err(
+        |(reason, message, remedy)| Refusal { reason: reason.into(), message, remedy, tree: facts.tree.clone() },
+    )?;
+    let mode = match (facts.token, spec.settings.completion_mode) {
+        (Token::Accepted, CompletionMode::Exact) => "exact",
+        (Token::Accepted, CompletionMode::Trailing) => "trailing",
+        _ => "plan",
+    };
+    Ok(Granted {
+        level: level(state, &spec).into(),
+        commit: facts.head.clone(),
+        tree: facts.tree.clone(),
+        mode: mode.into(),
+    })
+}
+
+fn without_gates(state: &State, spec: &LoopRunSpec, facts: &Implemented) -> Rule {
+    history(facts)?;
+    plan(facts)?;
+    protected(facts)?;
+    findings(spec, facts)?;
+    review(state, spec, facts)
+}
+
+fn refuse(reason: &'static str, message: String, remedy: &str) -> Rule {
+    Err((reason, message, remedy.into()))
+}
+
+fn history(facts: &Implemented) -> Rule {
+    if facts.descends {
+        return Ok(());
+    }
+    refuse(
+        "base_rewritten",
+        "the run branch no longer contains its base commit".into(),
+        "put your commits on top of the base commit again (git rebase --onto) instead of rewriting it",
+    )
+}
+
+fn plan(facts: &Implemented) -> Rule {
+    let plan = &facts.plan;
+    if !plan.missing.is_empty() {
+        return refuse(
+            "tasks_missing",
+            format!("tasks of the base plan are gone or reworded: {}", plan.missing.join("; ")),
+            "restore these lines of the plan word for word, and tick them only when they are done",
+        );
+    }
+    if !plan.blocked.is_empty() {
+        return refuse(
+            "tasks_blocked",
+            format!("tasks are marked blocked: {}", plan.blocked.join("; ")),
+            "do them and mark them `[x]`; blocked tasks cannot be completed",
+        );
+    }
+    if !plan.not_done.is_empty() {
+        return refuse(
+            "tasks_open",
+            format!("tasks are not done in the committed plan: {}", plan.not_done.join("; ")),
+            "do the next one, mark it `[x]` (a plain x) and commit; only then ask for completion",
+        );
+    }
+    Ok(())
+}
+
+fn protected(facts: &Implemented) -> Rule {
+    if facts.violations.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<String> =
+        facts.violations.iter().map(|violation| format!("{} ({})", violation.path, violation.rule)).collect();
+    refuse(
+        "protected_paths",
+        format!("protected files were changed: {}", list.join("; ")),
+        "restore them as they are in the base commit (git checkout BASE -- PATH) and commit",
+    )
+}
+
+fn findings(spec: &LoopRunSpec, facts: &Implemented) -> Rule {
+    if facts.findings.is_empty() || spec.review.enabled {
+        return Ok(());
+    }
+    refuse(
+        "tests_weakened",
+        format!("tests were deleted or skipped and no reviewer is on to accept it: {}", facts.findings.join("; ")),
+        "restore the tests; make the code pass them instead",
+    )
+}
+
+fn review(state: &State, spec: &LoopRunSpec, facts: &Implemented) -> Rule {
+    if !spec.review.enabled {
+        return Ok(());
+    }
+    let approved = state
+        .current
+        .reviewed
+        .as_ref()
+        .is_some_and(|review| review.verdict == Verdict::Approved && review.tree == facts.tree);
+    if approved {
+        return Ok(());
+    }
+    refuse("review", "the reviewer did not approve this tree".into(), "address the reviewer's findings and commit")
+}
+
+fn gates(state: &State, spec: &LoopRunSpec, facts: &Implemented) -> Rule {
+    if spec.gates.is_empty() {
+        return Ok(());
+    }
+    let Some(verified) = state.current.verified.as_ref().filter(|run| run.clean && run.tree == facts.tree) else {
+        return refuse(
+            "not_verified",
+            "the gates did not run on this tree from a clean checkout".into(),
+            "ask for completion again once the other rules are met",
+        );
+    };
+    for gate in &spec.gates {
+        let Some(after) = verified.gates.iter().find(|outcome| outcome.name == gate.name) else {
+            return refuse(
+                "gate_missing",
+                format!("gate {} did not run on this tree", gate.name),
+                "ask for completion again once the other rules are met",
+            );
+        };
+        if !after.passed() {
+            let how = if after.timed_out { "ran out of time".into() } else { format!("exit code {}", after.exit_code) };
+            return refuse(
+                "gate_failed",
+                format!("gate {} failed on a clean checkout of the committed tree: {how}", gate.name),
+                "repair what the notes show; remember that only committed files are there",
+            );
+        }
+        let before = before(state, &gate.name);
+        if gate.require == Require::FailToPass && before.is_none_or(GateOutcome::passed) {
+            return refuse(
+                "not_fail_to_pass",
+                format!("gate {} already passed on the base commit, so it proves nothing", gate.name),
+                "a person has to choose a gate that fails on the base commit, or drop the requirement",
+            );
+        }
+        if !spec.review.enabled
+            && let (Some([passed, failed, skipped]), Some(now)) = (before.and_then(|run| run.counts), after.counts)
+        {
+            let fewer = now[0] + now[1] < passed + failed;
+            if fewer || now[2] > skipped {
+                return refuse(
+                    "tests_weakened",
+                    format!(
+                        "gate {} ran {} tests and skipped {}; on the base commit it ran {} and skipped {skipped}",
+                        gate.name,
+                        now[0] + now[1],
+                        now[2],
+                        passed + failed
+                    ),
+                    "restore the tests; make the code pass them instead",
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn before<'a>(state: &'a State, name: &str) -> Option<&'a GateOutcome> {
+    state.baseline.as_ref()?.gates.iter().find(|outcome| outcome.name == name)
+}
+
+fn level(state: &State, spec: &LoopRunSpec) -> &'static str {
+    if spec.gates.is_empty() && !spec.review.enabled {
+        return UNVERIFIED;
+    }
+    let failed_before = spec.gates.iter().any(|gate| before(state, &gate.name).is_some_and(|run| !run.passed()));
+    if failed_before { FAIL_TO_PASS } else { NO_REGRESSION }
+}

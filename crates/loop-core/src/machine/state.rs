@@ -1,0 +1,328 @@
+//! What a journal's events add up to.
+
+use loop_api::journal::{
+    Created, Event, Granted, Implemented, Merged, Outcome, Refusal, Reviewed, Verified, WorktreeFacts,
+};
+use loop_api::phase::{ExitReason, RunPhase, StepPhase, WatchdogAction, WatchdogSignal};
+use loop_api::run::{LoopRunSpec, StepSummary};
+
+/// An event that cannot follow from the state it meets.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("illegal transition: {event} while {state}")]
+pub struct Transition {
+    /// What came.
+    pub event: String,
+    /// What it met.
+    pub state: String,
+}
+
+/// A step without an end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenStep {
+    /// Its id.
+    pub id: String,
+    /// Its kind.
+    pub phase: StepPhase,
+    /// Its iteration; 0 outside the loop.
+    pub iteration: u32,
+    /// Whether a verification started from an empty checkout.
+    pub clean: bool,
+}
+
+/// What the iteration in progress has come to.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Iteration {
+    /// The implementation's facts.
+    pub implemented: Option<Implemented>,
+    /// The review, when on.
+    pub reviewed: Option<Reviewed>,
+    /// The gates.
+    pub verified: Option<Verified>,
+    /// The refusal recorded in it.
+    pub refused: Option<Refusal>,
+    /// The watchdog's decision recorded in it.
+    pub watched: Option<(WatchdogSignal, WatchdogAction)>,
+    /// Whether it is over.
+    pub finished: bool,
+}
+
+/// A run, derived from its journal.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct State {
+    /// First record; `None` before it.
+    pub created: Option<Box<Created>>,
+    /// Time of the first record.
+    pub created_ms: i64,
+    /// Time of the last start; 0 before.
+    pub started_ms: i64,
+    /// Time of the last record.
+    pub last_ms: i64,
+    /// Where it stands.
+    pub phase: RunPhase,
+    /// How agent and gates are confined.
+    pub isolation: String,
+    /// Intent to make the worktree, kept until it is there.
+    pub creating: Option<WorktreeFacts>,
+    /// Branch and worktree.
+    pub worktree: Option<WorktreeFacts>,
+    /// Gates on the base commit.
+    pub baseline: Option<Verified>,
+    /// Number of the iteration in progress, from 1; 0 before.
+    pub iteration: u32,
+    /// Iterations used before the run was last tried again.
+    pub iterations_before: u32,
+    /// Iteration in progress.
+    pub current: Iteration,
+    /// The iteration before it.
+    pub previous: Iteration,
+    /// Step without an end.
+    pub open: Option<OpenStep>,
+    /// Starts of the open or last step's phase in this iteration.
+    pub attempt: u32,
+    /// Rewrites used.
+    pub rewrites: u32,
+    /// Verifications failed in a row (DOM-28).
+    pub failed_verifications: u32,
+    /// Reviews failed in a row (DOM-28).
+    pub failed_reviews: u32,
+    /// How often the last refusal came for the same tree.
+    pub same_refusal: u32,
+    /// The last refusal.
+    pub last_refusal: Option<Refusal>,
+    /// The agent step that failed for good.
+    pub step_failure: Option<(StepPhase, String, String)>,
+    /// The grant.
+    pub granted: Option<Granted>,
+    /// Gates that stood behind it.
+    pub granted_gates: Option<Verified>,
+    /// The merge.
+    pub merged: Option<Merged>,
+    /// How it ended: reason for programs, reason, message.
+    pub ended: Option<(ExitReason, String, String)>,
+    /// Whether evidence stands behind a completed run.
+    pub evidenced: bool,
+    /// What became of the worktree at the end: status and message.
+    pub cleanup: Option<(String, String)>,
+    /// Last known tip of the run branch and snapshot of the worktree.
+    pub checkpoint: Option<(String, String)>,
+    /// Last ten steps.
+    pub steps: Vec<StepSummary>,
+    /// Implementations that ended.
+    pub implementations: u32,
+    /// Time and duration bookkeeping of the open step.
+    step_started_ms: i64,
+    last_step: (Option<StepPhase>, u32),
+}
+
+impl State {
+    /// Replays a whole journal.
+    pub fn replay<'a>(records: impl IntoIterator<Item = (&'a i64, &'a Event)>) -> Result<Self, Transition> {
+        let mut state = Self::default();
+        for (ts, event) in records {
+            state.apply(*ts, event)?;
+        }
+        Ok(state)
+    }
+
+    /// The resolved spec; the default one before the first record.
+    pub fn spec(&self) -> LoopRunSpec {
+        self.created.as_ref().map(|created| created.spec.clone()).unwrap_or_default()
+    }
+
+    /// Iterations that count against the limit.
+    pub fn iterations_used(&self) -> u32 {
+        self.iteration.saturating_sub(self.iterations_before)
+    }
+
+    /// Takes one event in, or says why it cannot follow.
+    pub fn apply(&mut self, ts: i64, event: &Event) -> Result<(), Transition> {
+        self.check(event)?;
+        self.last_ms = ts;
+        match event {
+            Event::RunCreated(created) => {
+                self.created = Some(created.clone());
+                self.created_ms = ts;
+            }
+            Event::RunStarted { isolation, again, .. } => self.start(ts, isolation, *again),
+            Event::WorktreeCreating(facts) => self.creating = Some(facts.clone()),
+            Event::WorktreeCreated(facts) => {
+                self.creating = None;
+                self.worktree = Some(facts.clone());
+                self.checkpoint = Some((facts.base_commit.clone(), facts.base_commit.clone()));
+            }
+            Event::StepStarted { step_id, phase, iteration, attempt, clean } => {
+                if *phase == StepPhase::Implementation && *iteration > self.iteration {
+                    self.iteration = *iteration;
+                    self.previous = std::mem::take(&mut self.current);
+                }
+                self.attempt = *attempt;
+                self.last_step = (Some(*phase), *iteration);
+                self.step_started_ms = ts;
+                self.open =
+                    Some(OpenStep { id: step_id.clone(), phase: *phase, iteration: *iteration, clean: *clean });
+                self.steps.push(StepSummary {
+                    phase: phase.as_str().into(),
+                    iteration: *iteration,
+                    attempt: *attempt,
+                    state: "running".into(),
+                    ..StepSummary::default()
+                });
+                if self.steps.len() > 10 {
+                    self.steps.remove(0);
+                }
+            }
+            Event::Checkpoint { head, snapshot, .. } => self.checkpoint = Some((head.clone(), snapshot.clone())),
+            Event::StepFinished { duration_ms, outcome, .. } => self.finish_step(*duration_ms, outcome),
+            Event::StepInterrupted { .. } => {
+                self.open = None;
+                self.note_step("interrupted", u64::try_from(ts - self.step_started_ms).unwrap_or(0), "");
+            }
+            Event::CompletionRefused(refusal) => {
+                let same = self.last_refusal.as_ref().is_some_and(|last| {
+                    last.reason == refusal.reason && last.tree == refusal.tree
+                });
+                self.same_refusal = if same { self.same_refusal + 1 } else { 1 };
+                self.current.refused = Some(refusal.clone());
+                self.last_refusal = Some(refusal.clone());
+            }
+            Event::CompletionGranted(granted) => {
+                self.granted_gates = self.current.verified.clone();
+                self.granted = Some(granted.clone());
+            }
+            Event::WatchdogDecision { signal, action, rewrite_count } => {
+                self.current.watched = Some((*signal, *action));
+                self.rewrites = *rewrite_count;
+            }
+            Event::IterationFinished { .. } => self.current.finished = true,
+            Event::RunCompleted { verified, .. } => {
+                self.phase = RunPhase::Completed;
+                self.evidenced = *verified;
+                self.ended = Some((ExitReason::CompletePlan, "complete_plan".into(), String::new()));
+            }
+            Event::RunFailed { exit_reason, reason, message } => {
+                self.phase = RunPhase::Failed;
+                self.ended = Some((*exit_reason, reason.clone(), message.clone()));
+            }
+            Event::RunCanceled => {
+                self.phase = RunPhase::Canceled;
+                self.ended = Some((ExitReason::Canceled, "canceled".into(), "canceled by the user".into()));
+            }
+            Event::WorktreeRemoved { status, message } => self.cleanup = Some((status.clone(), message.clone())),
+            Event::WorktreeProviderSelected { .. } | Event::AgentRetry { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, ts: i64, isolation: &str, again: bool) {
+        self.phase = RunPhase::Running;
+        self.isolation = isolation.into();
+        if self.started_ms == 0 || again {
+            self.started_ms = ts;
+        }
+        if again {
+            // Another try starts with fresh limits, or the old counters would end it at once (BUG-22).
+            self.iterations_before = self.iteration;
+            self.rewrites = 0;
+            self.failed_verifications = 0;
+            self.failed_reviews = 0;
+            self.same_refusal = 0;
+            self.last_refusal = None;
+            self.step_failure = None;
+            self.ended = None;
+            if self.granted.is_none() && self.iteration > 0 {
+                self.current.finished = true;
+            }
+        }
+    }
+
+    fn finish_step(&mut self, duration_ms: u64, outcome: &Outcome) {
+        let phase = self.open.take().map(|open| open.phase);
+        let (state, message) = match outcome {
+            Outcome::Failed { message, .. } => ("failed", message.clone()),
+            Outcome::Verified(verified) if !verified.passed() && phase == Some(StepPhase::Verification) => {
+                ("failed", "a gate failed".into())
+            }
+            Outcome::Reviewed(reviewed) if reviewed.verdict == loop_api::journal::Verdict::ChangesRequested => {
+                ("failed", "changes requested".into())
+            }
+            _ => ("succeeded", String::new()),
+        };
+        self.note_step(state, duration_ms, &message);
+        match outcome {
+            Outcome::Implemented(facts) => {
+                self.implementations += 1;
+                self.checkpoint = Some((facts.head.clone(), facts.snapshot.clone()));
+                self.current.implemented = Some((**facts).clone());
+            }
+            Outcome::Reviewed(reviewed) => {
+                self.failed_reviews = if state == "failed" { self.failed_reviews + 1 } else { 0 };
+                self.current.reviewed = Some(reviewed.clone());
+            }
+            Outcome::Verified(verified) if phase == Some(StepPhase::Baseline) => {
+                self.baseline = Some(verified.clone());
+            }
+            Outcome::Verified(verified) => {
+                self.failed_verifications = if state == "failed" { self.failed_verifications + 1 } else { 0 };
+                self.current.verified = Some(verified.clone());
+            }
+            Outcome::Merged(merged) => self.merged = Some(merged.clone()),
+            Outcome::Failed { reason, message } => {
+                if let Some(phase) = phase {
+                    self.step_failure = Some((phase, reason.clone(), message.clone()));
+                }
+            }
+            Outcome::Done => {}
+        }
+    }
+
+    fn note_step(&mut self, state: &str, duration_ms: u64, message: &str) {
+        if let Some(step) = self.steps.last_mut() {
+            step.state = state.into();
+            step.duration_ms = duration_ms;
+            step.message = message.into();
+        }
+    }
+
+    /// The attempt number that the next start of this step gets (DOM-18).
+    pub fn next_attempt(&self, phase: StepPhase, iteration: u32) -> u32 {
+        if self.last_step == (Some(phase), iteration) { self.attempt + 1 } else { 1 }
+    }
+
+    fn check(&self, event: &Event) -> Result<(), Transition> {
+        let ended = self.phase.is_terminal();
+        let step_open = self.open.is_some();
+        let legal = match event {
+            Event::RunCreated(_) => self.created.is_none(),
+            _ if self.created.is_none() => false,
+            Event::RunStarted { again, .. } => *again == ended && self.phase != RunPhase::Completed,
+            Event::WorktreeRemoved { .. } => self.cleanup.is_none(),
+            Event::RunCanceled => !ended,
+            _ if ended => matches!(event, Event::StepStarted { phase: StepPhase::Cleanup, .. })
+                || self.open.as_ref().is_some_and(|open| open.phase == StepPhase::Cleanup),
+            _ if self.phase != RunPhase::Running => false,
+            Event::StepStarted { .. } => !step_open,
+            Event::StepFinished { step_id, .. }
+            | Event::StepInterrupted { step_id }
+            | Event::Checkpoint { step_id, .. }
+            | Event::AgentRetry { step_id, .. } => self.open.as_ref().is_some_and(|open| open.id == *step_id),
+            Event::WorktreeProviderSelected { .. } | Event::WorktreeCreating(_) | Event::WorktreeCreated(_) => {
+                self.open.as_ref().is_some_and(|open| open.phase == StepPhase::Prepare) && self.worktree.is_none()
+            }
+            Event::CompletionGranted(_) => !step_open && self.granted.is_none(),
+            Event::CompletionRefused(_) => !step_open && self.granted.is_none() && self.current.refused.is_none(),
+            Event::RunCompleted { .. } => !step_open && self.granted.is_some(),
+            Event::WatchdogDecision { .. } => !step_open && self.current.watched.is_none(),
+            Event::IterationFinished { iteration } => !step_open && *iteration == self.iteration,
+            Event::RunFailed { .. } => !step_open,
+        };
+        if legal {
+            return Ok(());
+        }
+        let event = serde_json::to_value(event)
+            .ok()
+            .and_then(|value| value["kind"].as_str().map(str::to_owned))
+            .unwrap_or_default();
+        let open = self.open.as_ref().map(|open| format!(", step {} open", open.phase.as_str())).unwrap_or_default();
+        Err(Transition { event, state: format!("{}{open}", self.phase.as_str()) })
+    }
+}
