@@ -6,8 +6,8 @@
 mod event;
 
 pub use event::{
-    Created, Event, GateOutcome, Granted, Implemented, Merged, Outcome, PlanFacts, Refusal, Reviewed, Token, Verdict,
-    Verified, Violation, WorktreeFacts,
+    Created, Event, GateOutcome, Granted, Implemented, Merged, Outcome, PlanFacts, Refusal, Reviewed,
+    Verdict, Verified, Violation, WorktreeFacts,
 };
 
 use serde::{Deserialize, Serialize};
@@ -110,7 +110,10 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, Error> {
         if let Event::RunCreated(created) = &record.event
             && created.schema != SCHEMA
         {
-            return Err(Error::Line { line: number, reason: format!("schema {} instead of {SCHEMA}", created.schema) });
+            return Err(Error::Line {
+                line: number,
+                reason: format!("schema {} instead of {SCHEMA}", created.schema),
+            });
         }
         decoded.head = digest(line);
         decoded.records.push(record);

@@ -3,7 +3,10 @@
 //!
 //! No input or output happens here, and no client lives here.
 
+pub mod checklist;
+pub mod completion;
 pub mod evidence;
 pub mod journal;
+pub mod naming;
 pub mod phase;
 pub mod run;

@@ -4,8 +4,8 @@ mod spec;
 mod status;
 
 pub use spec::{
-    Agent, CompletionMode, Delivery, DeliveryMode, Gate, GateWhen, Limits, LoopRunSpec, LoopSettings, MergeStrategy,
-    Protect, Provider, Repository, Require, Review, Task, Worktree,
+    Agent, CompletionMode, Delivery, DeliveryMode, Gate, GateWhen, Limits, LoopRunSpec, LoopSettings,
+    MergeStrategy, Protect, Provider, Repository, Require, Review, Task, Worktree,
 };
 pub use status::{Condition, LoopRunStatus, Progress, RunResult, StepSummary, WorktreeStatus};
 

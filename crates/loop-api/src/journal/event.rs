@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::completion::Token;
 use crate::phase::{ExitReason, StepPhase, WatchdogAction, WatchdogSignal};
 use crate::run::LoopRunSpec;
 
@@ -196,19 +197,6 @@ pub enum Outcome {
     },
 }
 
-/// How the completion token stood in the final message (RUN-29).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Token {
-    /// Not there.
-    #[default]
-    Absent,
-    /// In its form and place.
-    Accepted,
-    /// Elsewhere, or misspelt.
-    Malformed,
-}
-
 /// The committed plan against the base plan.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PlanFacts {
@@ -258,6 +246,8 @@ pub struct Implemented {
     pub findings: Vec<String>,
     /// Files changed in this iteration.
     pub changed_files: u32,
+    /// Tasks ticked in this iteration.
+    pub ticked: u32,
     /// Tasks ticked without any change, and unticked again.
     pub unticked: Vec<String>,
     /// What was put right in the worktree.

@@ -1,6 +1,7 @@
 //! Completion is granted, not taken: one pure chain of rules, the first refusal wins.
 
-use loop_api::journal::{GateOutcome, Granted, Implemented, Refusal, Token, Verdict};
+use loop_api::completion::Token;
+use loop_api::journal::{GateOutcome, Granted, Implemented, Refusal, Verdict};
 use loop_api::run::{CompletionMode, LoopRunSpec, Require};
 
 use super::state::State;

@@ -1,6 +1,6 @@
 //! The watchdog: four signals by priority, two rewrites, advice (RUN-49..61 as settled in design section 5).
 
-use loop_api::journal::Token;
+use loop_api::completion::Token;
 use loop_api::phase::{WatchdogAction, WatchdogSignal};
 
 use super::state::Iteration;
