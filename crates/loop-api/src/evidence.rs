@@ -66,7 +66,7 @@ pub struct Predicate {
     pub protected_sha256: String,
     /// Digest of the last journal record before this file was written.
     pub journal_head: String,
-    /// Chain of iterations: commit and whether its gates passed.
+    /// Iterations that the run took.
     pub iterations: u32,
     /// Tokens and cost; null for an adapter that reports none.
     pub usage: Option<serde_json::Value>,

@@ -1,1 +1,18 @@
-//! The loop.
+//! The loop: machine, driver, executor, git, gates and evidence. No Kubernetes.
+
+pub mod config;
+pub mod control;
+pub mod counts;
+pub mod create;
+pub mod engine;
+mod environment;
+pub mod exec;
+pub mod far;
+pub mod git;
+pub mod machine;
+mod notes;
+pub mod object;
+mod prompt;
+pub mod protect;
+mod retry;
+pub mod store;

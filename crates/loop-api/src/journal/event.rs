@@ -135,6 +135,8 @@ pub struct Created {
     pub run_id: String,
     /// `metadata.name`.
     pub name: String,
+    /// Slug of the spec or of the name that the user gave; names branch and worktree.
+    pub slug: String,
     /// SHA-256 of the resolved spec as JSON.
     pub config_digest: String,
     /// Absolute top level of the repository (DOM-5).
@@ -145,7 +147,9 @@ pub struct Created {
     pub base_commit: String,
     /// Branch that a verified tree moves; empty for none.
     pub target_branch: String,
-    /// Environment that processes get, beside what the engine adds; resolved once.
+    /// Further files named in the prompt (CFG-17).
+    pub context_files: Vec<String>,
+    /// PATH of gates and helpers, without relative entries and entries under the repository.
     pub search_path: String,
     /// The resolved spec (DOM-11).
     pub spec: LoopRunSpec,
@@ -160,6 +164,10 @@ pub struct WorktreeFacts {
     pub worktree_path: String,
     /// Branch of the run.
     pub run_branch: String,
+    /// The worktree's own git folder; empty before it is made.
+    pub git_folder: String,
+    /// The repository's common git folder; empty before the worktree is made.
+    pub common_folder: String,
     /// Commit from which plan and protected paths are judged; for a prompt the one that adds spec and plan.
     pub base_commit: String,
     /// Its tree.

@@ -184,11 +184,3 @@ impl Sink for PackFile {
         self.file.write_all(bytes)
     }
 }
-
-/// The git folders of a worktree, as the user's repository names them.
-pub fn locate(root: &Path, path: &Path, branch: &str) -> Result<Worktree, crate::git::Error> {
-    let git = crate::git::Git::user(path);
-    let git_folder = PathBuf::from(git.text(&["rev-parse", "--absolute-git-dir"])?);
-    let common = crate::git::Git::user(root).text(&["rev-parse", "--path-format=absolute", "--git-common-dir"])?;
-    Ok(Worktree { path: path.to_owned(), git_folder, common: PathBuf::from(common), branch: branch.to_owned() })
-}

@@ -93,6 +93,10 @@ pub struct State {
     pub step_failure: Option<(StepPhase, String, String)>,
     /// The grant.
     pub granted: Option<Granted>,
+    /// Time of the grant; 0 before.
+    pub granted_ms: i64,
+    /// Time of the end; 0 before.
+    pub ended_ms: i64,
     /// Gates that stood behind it.
     pub granted_gates: Option<Verified>,
     /// The merge.
@@ -187,6 +191,7 @@ impl State {
             }
             Event::CompletionGranted(granted) => {
                 self.granted_gates = self.current.verified.clone();
+                self.granted_ms = ts;
                 self.granted = Some(granted.clone());
             }
             Event::WatchdogDecision { signal, action, rewrite_count } => {
@@ -196,15 +201,18 @@ impl State {
             Event::IterationFinished { .. } => self.current.finished = true,
             Event::RunCompleted { verified, .. } => {
                 self.phase = RunPhase::Completed;
+                self.ended_ms = ts;
                 self.evidenced = *verified;
                 self.ended = Some((ExitReason::CompletePlan, "complete_plan".into(), String::new()));
             }
             Event::RunFailed { exit_reason, reason, message } => {
                 self.phase = RunPhase::Failed;
+                self.ended_ms = ts;
                 self.ended = Some((*exit_reason, reason.clone(), message.clone()));
             }
             Event::RunCanceled => {
                 self.phase = RunPhase::Canceled;
+                self.ended_ms = ts;
                 self.ended = Some((ExitReason::Canceled, "canceled".into(), "canceled by the user".into()));
             }
             Event::WorktreeRemoved { status, message } => self.cleanup = Some((status.clone(), message.clone())),

@@ -1,0 +1,185 @@
+//! A new run: everything that can be refused is refused here, before anything is made.
+
+mod preflight;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use loop_api::journal::{Created, Event, SCHEMA, sha256};
+use loop_api::naming;
+use loop_api::run::{DeliveryMode, LoopRunSpec};
+use serde_json::Value;
+
+use crate::config;
+use crate::git::{self, Git};
+use crate::store::{Journal, JournalError, Store};
+
+/// The script agent's program in the base commit.
+pub const AGENT_SCRIPT: &str = ".loop/agent.sh";
+/// Replaces the default implementation prompt (SP-26).
+pub const PROMPT_FILE: &str = ".loop/prompt.txt";
+/// The configuration in the base commit.
+pub const CONFIG_FILE: &str = ".loop/config";
+/// Longest prompt that is taken.
+const MOST_PROMPT: usize = 16 << 20;
+
+/// Why a run cannot be made. Each text names the thing, the reason and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What was asked for cannot be done.
+    #[error("{0}")]
+    Refused(String),
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// Git cannot be asked.
+    #[error(transparent)]
+    Git(#[from] git::Error),
+    /// The data directory cannot be written.
+    #[error("cannot write the data directory {path}: {error}; set LOOP_DATA_DIR to one that can be written")]
+    Data {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The journal cannot be begun.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// What the user asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// Folder in which the command was given.
+    pub directory: PathBuf,
+    /// Spec file as given.
+    pub spec: Option<String>,
+    /// Plan file as given.
+    pub plan: Option<String>,
+    /// Task in plain words.
+    pub prompt: Option<String>,
+    /// Name of the run; the spec's slug otherwise.
+    pub name: Option<String>,
+    /// Program of the script agent, instead of the base commit's.
+    pub agent_script: Option<PathBuf>,
+    /// `spec` of a manifest.
+    pub manifest: Value,
+    /// Patch from flags.
+    pub flags: Value,
+    /// The caller's environment.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// A run that was made but not started.
+#[derive(Debug)]
+pub struct New {
+    /// Its uid.
+    pub uid: String,
+    /// Its name.
+    pub name: String,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Checks a request and makes the run: one folder with one journal record.
+pub fn create(store: &Store, request: &Request) -> Result<New, Error> {
+    let root = preflight::workspace(&request.directory)?;
+    let user = Git::user(&root);
+    // The base branch may come from the configuration, and the configuration comes from the base commit: so the
+    // branch is read from flags, manifest and the file in the working tree, and the rest from the commit (OQ-9).
+    let working = fs::read_to_string(root.join(CONFIG_FILE)).unwrap_or_default();
+    let working = config::parse(CONFIG_FILE, &working)?;
+    let early = config::resolve(&[working.patch.clone(), request.manifest.clone(), request.flags.clone()])?;
+    let mut base = preflight::base(&user, &early.repository.reference)?;
+    preflight::clean(&user)?;
+
+    let committed = preflight::file(&user, &base.commit, CONFIG_FILE)?;
+    let config = match &committed {
+        Some(text) => config::parse(&format!("{CONFIG_FILE} of {}", base.branch), text)?,
+        None => working,
+    };
+    let mut spec = config::resolve(&[config.patch.clone(), request.manifest.clone(), request.flags.clone()])?;
+    preflight::task(&mut spec, request, &config, &root, &user, &base)?;
+    let slug = slug(request, &spec);
+    spec.repository.url = root.to_string_lossy().into_owned();
+    spec.repository.reference.clone_from(&base.branch);
+    let target = target(&user, &mut spec, &slug, &mut base)?;
+    preflight::judged(&spec)?;
+    let script = preflight::agent(&user, &mut spec, request, &base)?;
+    preflight::branches(&user, &root, &spec, &slug)?;
+
+    let uid = uuid::Uuid::now_v7().to_string();
+    let name = format!("{}-{}", slug.chars().take(50).collect::<String>().trim_end_matches('-'), &uid[uid.len() - 5..]);
+    let search_path = request.environment.get("PATH").cloned().unwrap_or_default();
+    let digest = sha256(serde_json::to_vec(&spec).unwrap_or_default().as_slice());
+    let created = Created {
+        schema: SCHEMA,
+        version: env!("CARGO_PKG_VERSION").into(),
+        run_id: uid.clone(),
+        name: name.clone(),
+        slug,
+        config_digest: digest,
+        workspace_root: root.to_string_lossy().into_owned(),
+        base_branch: base.branch,
+        base_commit: base.commit,
+        target_branch: target,
+        context_files: config.context_files,
+        search_path: crate::environment::search_path(&search_path, &[&root]),
+        spec,
+    };
+    write(store, &uid, created, script)?;
+    Ok(New { uid, name, warnings: config.warnings })
+}
+
+fn write(store: &Store, uid: &str, created: Created, script: Option<Vec<u8>>) -> Result<(), Error> {
+    let failed = |error| Error::Data { path: store.root().to_owned(), error };
+    let run = store.create_run(uid).map_err(failed)?;
+    let result = (|| {
+        if let Some(script) = script {
+            fs::write(run.join("agent-script"), script).map_err(failed)?;
+        }
+        Journal::open(&run.journal())?.append(Event::RunCreated(Box::new(created)))?;
+        Ok(())
+    })();
+    if result.is_err() {
+        // Nothing half made stays behind; what cannot be removed has no journal record and is never listed.
+        let _ = fs::remove_dir_all(run.path());
+    }
+    result
+}
+
+fn slug(request: &Request, spec: &LoopRunSpec) -> String {
+    match (&request.name, &spec.task.spec_path) {
+        (Some(name), _) => naming::slug(name),
+        (None, Some(path)) => naming::spec_slug(path),
+        (None, None) => naming::slug(""),
+    }
+}
+
+/// The target branch; when it exists already it is the base (design section 5, Merge).
+fn target(user: &Git, spec: &mut LoopRunSpec, slug: &str, base: &mut preflight::Base) -> Result<String, Error> {
+    if spec.delivery.mode == DeliveryMode::None {
+        return Ok(String::new());
+    }
+    if spec.delivery.target_branch.is_empty() {
+        spec.delivery.target_branch = format!("agent/{slug}");
+    }
+    let target = spec.delivery.target_branch.clone();
+    naming::valid_branch(&target)
+        .map_err(|reason| Error::Refused(format!("target branch {target:?} cannot be used: {reason}")))?;
+    if let Some(place) = crate::engine::checked_out(user, &target)? {
+        return Err(Error::Refused(format!(
+            "target branch {target} is checked out in {place}, and a checkout is never touched; switch that checkout \
+             to another branch, or choose another with --merge-target"
+        )));
+    }
+    preflight::blocked(user, &target)?;
+    if let Some(commit) = user.commit(&format!("refs/heads/{target}"))? {
+        *base = preflight::Base { branch: target.clone(), commit };
+        preflight::still_there(user, spec, base)?;
+    }
+    Ok(target)
+}

@@ -1,0 +1,348 @@
+//! The checks before a run is made, each with one sentence that names the thing, the reason and the remedy.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use loop_api::naming;
+use loop_api::run::LoopRunSpec;
+
+use super::{AGENT_SCRIPT, Error, MOST_PROMPT, Request};
+use crate::config::Config;
+use crate::engine::worktree_path;
+use crate::git::Git;
+
+/// Where a run starts.
+#[derive(Debug, Clone)]
+pub(super) struct Base {
+    pub(super) branch: String,
+    pub(super) commit: String,
+}
+
+fn refuse<T>(sentence: String) -> Result<T, Error> {
+    Err(Error::Refused(sentence))
+}
+
+/// The repository's top level.
+pub(super) fn workspace(directory: &Path) -> Result<PathBuf, Error> {
+    let shown = directory.display();
+    let git = Git::user(directory);
+    let inside = match git.text(&["rev-parse", "--is-bare-repository", "--is-inside-work-tree"]) {
+        Ok(text) => text,
+        Err(crate::git::Error::Failed { stderr, .. }) if stderr.contains("dubious ownership") => {
+            return refuse(format!(
+                "{shown} belongs to another user and git refuses to read it; run as its owner, or allow it with \
+                 git config --global --add safe.directory {shown}"
+            ));
+        }
+        Err(crate::git::Error::Failed { .. }) => {
+            return refuse(format!("{shown} is not in a git repository; run `git init` there, commit, and try again"));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if inside.lines().next() == Some("true") || inside.lines().nth(1) == Some("false") {
+        return refuse(format!("{shown} is in a bare repository, which has no files; run this in a checkout of it"));
+    }
+    let top = git.text(&["rev-parse", "--show-toplevel"])?;
+    Ok(fs::canonicalize(&top).unwrap_or_else(|_| PathBuf::from(top)))
+}
+
+/// The commit to start from: the given ref, else the branch checked out (OQ-9).
+pub(super) fn base(user: &Git, reference: &str) -> Result<Base, Error> {
+    if !reference.is_empty() {
+        let Some(commit) = user.commit(reference)? else {
+            return refuse(format!("base branch {reference} does not exist; `git branch -a` lists those that do"));
+        };
+        return Ok(Base { branch: reference.to_owned(), commit });
+    }
+    let Some(commit) = user.commit("HEAD")? else {
+        return refuse("the repository has no commit yet; commit spec, plan and code first".into());
+    };
+    match user.text(&["symbolic-ref", "--quiet", "--short", "HEAD"]) {
+        Ok(branch) => Ok(Base { branch, commit }),
+        Err(_) => refuse(format!(
+            "HEAD is detached at {}, so there is no branch to start from; say which with --base-branch",
+            &commit[..commit.len().min(12)]
+        )),
+    }
+}
+
+/// Changes that are not committed would silently be missing from the run (WT-16).
+pub(super) fn clean(user: &Git) -> Result<(), Error> {
+    let status = user.run(&["status", "--porcelain=v1", "-z", "--untracked-files=normal"])?;
+    let text = String::from_utf8_lossy(&status);
+    let changed: Vec<&str> = text.split('\0').filter_map(|entry| entry.get(3..)).filter(|path| !path.is_empty()).collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let more = if changed.len() > 5 { format!(" and {} more", changed.len() - 5) } else { String::new() };
+    refuse(format!(
+        "the working tree has changes that the run would not see: {}{more}; commit or stash them first",
+        changed.iter().take(5).copied().collect::<Vec<_>>().join(", ")
+    ))
+}
+
+/// Text of a file in a commit.
+pub(super) fn file(user: &Git, commit: &str, path: &str) -> Result<Option<String>, Error> {
+    let name = format!("{commit}:{path}");
+    if user.text(&["cat-file", "-t", &name]).ok().as_deref() != Some("blob") {
+        return Ok(None);
+    }
+    Ok(Some(String::from_utf8_lossy(&user.run(&["cat-file", "blob", &name])?).into_owned()))
+}
+
+/// Settles spec and plan, or the prompt.
+pub(super) fn task(
+    spec: &mut LoopRunSpec,
+    request: &Request,
+    config: &Config,
+    root: &Path,
+    user: &Git,
+    base: &Base,
+) -> Result<(), Error> {
+    let specs = config.specs_dir.clone().unwrap_or_else(|| "specs".into());
+    let plans = config.plans_dir.clone().unwrap_or_else(|| format!("{specs}/planning"));
+    let prompt = request.prompt.clone().or_else(|| spec.task.prompt.take());
+    let given = request.spec.clone().or_else(|| spec.task.spec_path.take());
+    let given_plan = request.plan.clone().or_else(|| spec.task.plan_path.take());
+    if let Some(prompt) = prompt {
+        if given.is_some() || given_plan.is_some() {
+            return refuse("a prompt and a spec were both given; a run takes one of them".into());
+        }
+        return from_prompt(spec, request, prompt, &specs, &plans, user, base);
+    }
+    let Some(given) = given else {
+        return refuse(format!("no spec was given; name one from {specs}/, or say the task with --prompt"));
+    };
+    let path = locate(&given, "spec", &[&specs], request, root, user, base)?;
+    let stem = Path::new(&path).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let plan = match given_plan {
+        Some(given) => Some(locate(&given, "plan", &[&plans], request, root, user, base)?),
+        None => {
+            let usual = format!("{plans}/{stem}-plan.md");
+            file(user, &base.commit, &usual)?.map(|_| usual)
+        }
+    };
+    spec.task.spec_path = Some(path);
+    spec.task.plan_path = plan;
+    Ok(())
+}
+
+fn from_prompt(
+    spec: &mut LoopRunSpec,
+    request: &Request,
+    prompt: String,
+    specs: &str,
+    plans: &str,
+    user: &Git,
+    base: &Base,
+) -> Result<(), Error> {
+    if prompt.trim().is_empty() {
+        return refuse("the prompt is empty; say what is to be done".into());
+    }
+    if prompt.len() > MOST_PROMPT {
+        return refuse(format!("the prompt has {} bytes; at most {MOST_PROMPT} are taken", prompt.len()));
+    }
+    let words = prompt.split_whitespace().take(6).collect::<Vec<_>>().join(" ");
+    let mut stem: String = naming::slug(request.name.as_deref().unwrap_or(&words)).chars().take(40).collect();
+    stem = stem.trim_matches('-').to_owned();
+    let free = |stem: &str| -> Result<bool, Error> {
+        Ok(file(user, &base.commit, &format!("{specs}/{stem}.md"))?.is_none()
+            && file(user, &base.commit, &format!("{plans}/{stem}-plan.md"))?.is_none())
+    };
+    let mut chosen = stem.clone();
+    let mut number = 1;
+    while !free(&chosen)? {
+        number += 1;
+        chosen = format!("{stem}-{number}");
+    }
+    spec.task.spec_path = Some(format!("{specs}/{chosen}.md"));
+    spec.task.plan_path = Some(format!("{plans}/{chosen}-plan.md"));
+    spec.task.prompt = Some(prompt);
+    Ok(())
+}
+
+/// Finds a file as the user named it and requires it in the base commit (SP-8).
+fn locate(
+    given: &str,
+    what: &str,
+    folders: &[&str],
+    request: &Request,
+    root: &Path,
+    user: &Git,
+    base: &Base,
+) -> Result<String, Error> {
+    let mut places = vec![request.directory.join(given)];
+    if Path::new(given).is_relative() {
+        places.extend(folders.iter().map(|folder| root.join(folder).join(given)));
+        places.push(root.join(given));
+    }
+    let Some(found) = places.iter().find(|place| place.is_file()) else {
+        // The base may be another branch than the one checked out: then only the commit has the file.
+        for place in places.iter().filter_map(|place| place.strip_prefix(root).ok()) {
+            let path = place.to_string_lossy().into_owned();
+            if file(user, &base.commit, &path)?.is_some() {
+                return Ok(path);
+            }
+        }
+        if places.iter().any(|place| place.is_dir()) {
+            return refuse(format!("{what} {given} is a folder; name a file"));
+        }
+        return refuse(format!("{what} {given} does not exist, neither here nor in {}", folders.join(" nor in ")));
+    };
+    if let Err(error) = fs::File::open(found) {
+        return refuse(format!("{what} {given} cannot be read: {error}"));
+    }
+    let real = fs::canonicalize(found).unwrap_or_else(|_| found.clone());
+    let Ok(inside) = real.strip_prefix(root) else {
+        return refuse(format!(
+            "{what} {given} lies outside the repository {}; put it into the repository and commit it",
+            root.display()
+        ));
+    };
+    let path = inside.to_string_lossy().into_owned();
+    if file(user, &base.commit, &path)?.is_none() {
+        return refuse(format!(
+            "{what} {path} is not in the commit that the run starts from ({}); commit it there first",
+            base.branch
+        ));
+    }
+    Ok(path)
+}
+
+/// After the base moved to the target branch, spec and plan must be there too.
+pub(super) fn still_there(user: &Git, spec: &LoopRunSpec, base: &Base) -> Result<(), Error> {
+    let task = &spec.task;
+    if task.prompt.is_some() {
+        return Ok(());
+    }
+    for path in [&task.spec_path, &task.plan_path].into_iter().flatten() {
+        if file(user, &base.commit, path)?.is_none() {
+            return refuse(format!(
+                "{path} is not in {}, the existing target branch from which the run would go on; merge it there, or \
+                 choose another target with --merge-target",
+                base.branch
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A run that nothing judges is only made when that is asked for.
+pub(super) fn judged(spec: &LoopRunSpec) -> Result<(), Error> {
+    if spec.gates.is_empty() && !spec.review.enabled && !spec.settings.allow_unverified {
+        return refuse(
+            "nothing would verify this run: it has neither a gate nor a reviewer; add --gate NAME=COMMAND or \
+             verify_cmds to .loop/config, or allow it with --allow-unverified"
+                .into(),
+        );
+    }
+    Ok(())
+}
+
+/// Checks the agent; gives the content of a script that is not taken from the base commit.
+pub(super) fn agent(
+    user: &Git,
+    spec: &mut LoopRunSpec,
+    request: &Request,
+    base: &Base,
+) -> Result<Option<Vec<u8>>, Error> {
+    if spec.agent.adapter != "script" {
+        return refuse(format!("agent {} is not known; this version runs `script`", spec.agent.adapter));
+    }
+    let given = request.agent_script.clone().or_else(|| spec.agent.script.clone().map(PathBuf::from));
+    if let Some(path) = given {
+        let path = request.directory.join(path);
+        let shown = path.display();
+        if !path.is_file() {
+            return refuse(format!("agent script {shown} does not exist or is no file"));
+        }
+        if !is_executable(&path) {
+            return refuse(format!("agent script {shown} is not executable; run chmod +x {shown}"));
+        }
+        spec.agent.script = Some(path.to_string_lossy().into_owned());
+        return match fs::read(&path) {
+            Ok(content) => Ok(Some(content)),
+            Err(error) => refuse(format!("agent script {shown} cannot be read: {error}")),
+        };
+    }
+    let listing = user.text(&["ls-tree", &base.commit, "--", AGENT_SCRIPT])?;
+    match listing.split(' ').next() {
+        Some("100755") => Ok(None),
+        Some("100644") => refuse(format!(
+            "{AGENT_SCRIPT} is not executable in {}; run git update-index --chmod=+x {AGENT_SCRIPT} and commit",
+            base.branch
+        )),
+        _ => refuse(format!(
+            "agent `script` needs an executable {AGENT_SCRIPT} in {}; commit one, or name one with --agent-script",
+            base.branch
+        )),
+    }
+}
+
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).is_ok_and(|facts| facts.permissions().mode() & 0o111 != 0)
+}
+
+/// Whether the names of branch and worktree can be used.
+pub(super) fn branches(user: &Git, root: &Path, spec: &LoopRunSpec, slug: &str) -> Result<(), Error> {
+    let branch = format!("{}{slug}", spec.worktree.run_branch_prefix);
+    naming::valid_branch(&branch)
+        .map_err(|reason| Error::Refused(format!("run branch {branch:?} cannot be used: {reason}")))?;
+    blocked(user, &branch)?;
+    if branch == spec.delivery.target_branch {
+        return refuse(format!("run branch and target branch are both {branch}; give the target another name"));
+    }
+    let mut number = 1;
+    let mut free = branch.clone();
+    while user.commit(&format!("refs/heads/{free}"))?.is_some() && number < 1000 {
+        number += 1;
+        free = format!("{branch}-{number}");
+    }
+    let path = worktree_path(root, &spec.worktree.path_template, &free).map_err(Error::Refused)?;
+    if path.exists() {
+        return refuse(format!(
+            "{} is in the way of the run's worktree; remove it, or choose another place with --worktree-path-template",
+            path.display()
+        ));
+    }
+    if path.starts_with(root) {
+        return refuse(format!(
+            "the worktree {} would lie inside the repository; choose a place beside it with --worktree-path-template",
+            path.display()
+        ));
+    }
+    let mut parent = path.as_path();
+    while let Some(above) = parent.parent() {
+        if above.exists() {
+            return if above.is_dir() {
+                Ok(())
+            } else {
+                refuse(format!("{} is a file, so the worktree {} cannot be made", above.display(), path.display()))
+            };
+        }
+        parent = above;
+    }
+    Ok(())
+}
+
+/// A branch `agent` makes `agent/x` impossible, and the other way round.
+pub(super) fn blocked(user: &Git, branch: &str) -> Result<(), Error> {
+    let parts: Vec<&str> = branch.split('/').collect();
+    for end in 1..parts.len() {
+        let above = parts[..end].join("/");
+        if user.commit(&format!("refs/heads/{above}"))?.is_some() {
+            return refuse(format!(
+                "branch {above} makes a branch {branch} impossible (git keeps branches as paths); rename {above}, or \
+                 choose another name"
+            ));
+        }
+    }
+    let below = user.text(&["for-each-ref", "--count=1", "--format=%(refname:short)", &format!("refs/heads/{branch}/")])?;
+    if !below.is_empty() {
+        return refuse(format!(
+            "branch {below} makes a branch {branch} impossible (git keeps branches as paths); choose another name"
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,384 @@
+//! The engine: asks the machine for the next move, executes it, and appends what came of it before the next one.
+
+mod analysis;
+mod baseline;
+mod cleanup;
+mod finish;
+mod gates;
+mod implement;
+mod merge;
+mod prepare;
+mod review;
+
+pub(crate) use gates::verify;
+pub(crate) use merge::checked_out;
+pub(crate) use prepare::worktree_path;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use loop_api::journal::{Created, Event, Outcome, Record, WorktreeFacts};
+use loop_api::phase::StepPhase;
+
+use crate::control::{Control, Signals, Stop};
+use crate::exec::{self, Isolation};
+use crate::far::{self, Setting, Side, Worktree};
+use crate::git::{self, Git, Identity, Trusted};
+use crate::machine::{Next, State, Step, next};
+use crate::store::{Journal, JournalError, RunDir, RunLock, Store, now_ms};
+
+/// Longest wait for processes of a dead engine to be gone.
+const SWEEP_TIME: Duration = Duration::from_secs(10);
+
+/// Follows a run while it is driven; the command line prints from it.
+pub trait Observer {
+    /// An event was written.
+    fn record(&mut self, record: &Record, state: &State);
+    /// The engine waits, or did something that is no event.
+    fn note(&mut self, text: &str);
+}
+
+/// An engine cannot go on; the run is as it was at the last journal record, and can be resumed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The journal cannot be read or written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Another engine works on the run.
+    #[error("another process works on run {0} (its lock is held)")]
+    Locked(String),
+    /// The data directory cannot be used.
+    #[error("cannot use the run's folder {path}: {error}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The engine's own repository cannot be used.
+    #[error("the engine's repository: {0}")]
+    Git(#[from] git::Error),
+    /// The run has no first record, because it was killed while it was made.
+    #[error("run {0} was never fully created; start it again")]
+    Empty(String),
+}
+
+/// How driving ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The run has ended.
+    Ended,
+    /// A signal came; the run can be resumed.
+    Interrupted(i32),
+}
+
+/// Why a step has no result.
+enum Halt {
+    Stopped(Stop),
+    Failed { reason: String, message: String },
+    Fatal(Error),
+}
+
+impl From<JournalError> for Halt {
+    fn from(error: JournalError) -> Self {
+        Self::Fatal(error.into())
+    }
+}
+
+impl From<far::Error> for Halt {
+    fn from(error: far::Error) -> Self {
+        Self::failed("run_error", error.to_string())
+    }
+}
+
+impl From<exec::Error> for Halt {
+    fn from(error: exec::Error) -> Self {
+        Self::failed("run_error", error.to_string())
+    }
+}
+
+impl From<git::Error> for Halt {
+    fn from(error: git::Error) -> Self {
+        Self::failed("run_error", error.to_string())
+    }
+}
+
+impl Halt {
+    fn failed(kind: &str, message: String) -> Self {
+        let first = message.lines().next().unwrap_or_default().chars().take(200).collect::<String>();
+        Self::Failed { reason: format!("{kind}:{first}"), message }
+    }
+
+    fn io(path: &Path, error: std::io::Error) -> Self {
+        Self::Fatal(Error::Io { path: path.to_owned(), error })
+    }
+}
+
+/// What came of a step.
+struct Finished {
+    exit_code: i32,
+    output_path: String,
+    outcome: Outcome,
+}
+
+impl Finished {
+    fn new(outcome: Outcome) -> Self {
+        Self { exit_code: 0, output_path: String::new(), outcome }
+    }
+}
+
+/// What the caller brings.
+pub struct Host {
+    /// This program, which also serves as `loop-exec`.
+    pub executable: PathBuf,
+    /// Whether bubblewrap works here.
+    pub isolation: Isolation,
+    /// Signals to this process.
+    pub signals: Signals,
+    /// The caller's environment.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// One run, driven by this process alone.
+pub struct Engine<'a> {
+    run: RunDir,
+    _lock: RunLock,
+    journal: Journal,
+    created: Created,
+    root: PathBuf,
+    user: Git,
+    trusted: Trusted,
+    identity: Identity,
+    setting: Setting,
+    control: Control,
+    agent: Option<Side>,
+    reviewer: Option<Side>,
+    gate: Option<Side>,
+    base: Option<analysis::Base>,
+    restore: bool,
+    observer: &'a mut dyn Observer,
+}
+
+impl<'a> Engine<'a> {
+    /// Takes a run up: lock, journal, and an end to whatever a dead engine left running.
+    pub fn open(store: &Store, uid: &str, host: &Host, observer: &'a mut dyn Observer) -> Result<Self, Error> {
+        let run = store.run(uid);
+        let in_run = |error| Error::Io { path: run.path().to_owned(), error };
+        let lock = run.lock().map_err(in_run)?.ok_or_else(|| Error::Locked(uid.to_owned()))?;
+        let journal = Journal::open(&run.journal())?;
+        let created = *journal.state().created.clone().ok_or_else(|| Error::Empty(uid.to_owned()))?;
+        if !journal.state().steps.is_empty() {
+            exec::sweep_marked(uid, SWEEP_TIME);
+        }
+        let root = PathBuf::from(&created.workspace_root);
+        let trusted = Trusted::open(&store.trusted_repository(&root), uid)?;
+        let setting = Setting {
+            executable: host.executable.clone(),
+            isolation: host.isolation.clone(),
+            data: store.root().to_owned(),
+            sandboxes: run.join("sandbox"),
+            trusted: trusted.directory().to_owned(),
+            workspace: root.clone(),
+            caller: host.environment.clone(),
+            search_path: created.search_path.clone(),
+            marker: uid.to_owned(),
+        };
+        let control = Control { signals: host.signals.clone(), run: run.clone(), deadline: None };
+        let user = Git::user(&root);
+        let identity = identity(&user, &host.environment);
+        Ok(Self {
+            restore: journal.state().worktree.is_some(),
+            run,
+            _lock: lock,
+            journal,
+            created,
+            root,
+            user,
+            trusted,
+            identity,
+            setting,
+            control,
+            agent: None,
+            reviewer: None,
+            gate: None,
+            base: None,
+            observer,
+        })
+    }
+
+    /// Where the run stands.
+    pub fn state(&self) -> &State {
+        self.journal.state()
+    }
+
+    /// Drives the run to its end, or until a signal comes.
+    pub fn drive(&mut self) -> Result<End, Error> {
+        let phase = self.state().phase;
+        if phase != loop_api::phase::RunPhase::Completed {
+            self.append(Event::RunStarted {
+                worker_id: format!("{}:{}", host_name(), std::process::id()),
+                isolation: self.setting.isolation.to_string(),
+                again: phase.is_terminal(),
+            })?;
+        }
+        let spec = &self.created.spec;
+        self.control.deadline = spec
+            .limits
+            .active_deadline_seconds
+            .map(|seconds| self.state().started_ms + i64::from(seconds) * 1000);
+        let end = loop {
+            match next(self.state(), now_ms()) {
+                Next::Record(event) => self.append(event)?,
+                Next::Finish => break End::Ended,
+                Next::Run(step) => {
+                    if let Some(end) = self.step(step)? {
+                        break end;
+                    }
+                }
+            }
+        };
+        self.agent = None;
+        self.gate = None;
+        if end == End::Ended {
+            self.finish()?;
+        }
+        Ok(end)
+    }
+
+    fn append(&mut self, event: Event) -> Result<(), Error> {
+        let record = self.journal.append(event)?;
+        self.observer.record(&record, self.journal.state());
+        Ok(())
+    }
+
+    fn step(&mut self, step: Step) -> Result<Option<End>, Error> {
+        if step.phase != StepPhase::Cleanup
+            && let Some(stop) = self.control.stop()
+        {
+            return self.stopped(stop, None);
+        }
+        let step_id = uuid::Uuid::now_v7().to_string();
+        let Step { phase, iteration, attempt, clean } = step;
+        self.append(Event::StepStarted { step_id: step_id.clone(), phase, iteration, attempt, clean })?;
+        let began = Instant::now();
+        let result = match phase {
+            StepPhase::Prepare => self.prepare(),
+            StepPhase::Baseline => self.baseline(),
+            StepPhase::Implementation => self.implement(step, &step_id),
+            StepPhase::Review => self.review(step, &step_id),
+            StepPhase::Verification => self.verification(step),
+            StepPhase::Merge => self.merge(),
+            StepPhase::Cleanup => self.clean_up(),
+        };
+        let finished = match result {
+            Ok(finished) => finished,
+            Err(Halt::Failed { reason, message }) => {
+                Finished { exit_code: -1, ..Finished::new(Outcome::Failed { reason, message }) }
+            }
+            Err(Halt::Stopped(stop)) => return self.stopped(stop, Some(&step_id)),
+            Err(Halt::Fatal(error)) => return Err(error),
+        };
+        self.append(Event::StepFinished {
+            step_id,
+            exit_code: finished.exit_code,
+            duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            output_path: finished.output_path,
+            outcome: finished.outcome,
+        })?;
+        Ok(None)
+    }
+
+    fn stopped(&mut self, stop: Stop, open: Option<&str>) -> Result<Option<End>, Error> {
+        if let Some(step_id) = open {
+            self.checkpoint(step_id)?;
+        }
+        match stop {
+            // The step stays open: whoever resumes finds it interrupted and begins at the checkpoint.
+            Stop::Signal(signal) => Ok(Some(End::Interrupted(signal))),
+            Stop::Cancel | Stop::Deadline => {
+                if let Some(step_id) = open {
+                    self.append(Event::StepInterrupted { step_id: step_id.to_owned() })?;
+                }
+                if stop == Stop::Cancel {
+                    self.append(Event::RunCanceled)?;
+                    self.run.clear_cancel();
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Takes what the agent has so far; on the way out, so a failure only costs the work since the last one.
+    fn checkpoint(&mut self, step_id: &str) -> Result<(), Error> {
+        let (Some(side), Ok(worktree)) = (&self.agent, self.worktree()) else { return Ok(()) };
+        let known = self.known();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        if let Ok(collected) = side.collect(&self.setting, &worktree, &self.trusted, &known, false)
+            && self.keep(&collected.head, &collected.snapshot).is_ok()
+        {
+            self.append(Event::Checkpoint {
+                step_id: step_id.to_owned(),
+                head: collected.head,
+                snapshot: collected.snapshot,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn facts(&self) -> Result<WorktreeFacts, Halt> {
+        self.state().worktree.clone().ok_or_else(|| Halt::failed("run_error", "the run has no worktree".into()))
+    }
+
+    fn worktree(&self) -> Result<Worktree, Halt> {
+        // From the journal only: what the worktree says of itself is the agent's to write.
+        let facts = self.facts()?;
+        Ok(Worktree {
+            path: facts.worktree_path.into(),
+            git_folder: facts.git_folder.into(),
+            common: facts.common_folder.into(),
+            branch: facts.run_branch,
+        })
+    }
+
+    /// Commits that the trusted repository has: tip and snapshot of the last checkpoint, and the base.
+    fn known(&self) -> Vec<String> {
+        let mut known = Vec::new();
+        if let Some((head, snapshot)) = &self.state().checkpoint {
+            known.extend([head.clone(), snapshot.clone()]);
+        }
+        known.extend(self.state().worktree.as_ref().map(|facts| facts.base_commit.clone()));
+        known.dedup();
+        known
+    }
+
+    fn keep(&self, head: &str, snapshot: &str) -> Result<(), git::Error> {
+        let (_, last) = self.state().checkpoint.clone().unwrap_or_default();
+        if last != snapshot {
+            self.trusted.keep("head", head)?;
+            self.trusted.keep("snapshot", snapshot)?;
+        }
+        Ok(())
+    }
+}
+
+fn identity(user: &Git, environment: &BTreeMap<String, String>) -> Identity {
+    let pick = |variable: &str, key: &str, fallback: &str| {
+        environment
+            .get(variable)
+            .cloned()
+            .or_else(|| user.text(&["config", "--get", key]).ok())
+            .filter(|value| !value.trim().is_empty())
+            .unwrap_or_else(|| fallback.to_owned())
+    };
+    Identity {
+        name: pick("GIT_AUTHOR_NAME", "user.name", "Agentloop"),
+        email: pick("GIT_AUTHOR_EMAIL", "user.email", "agentloop@localhost"),
+    }
+}
+
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_else(|_| "localhost".into())
+}

@@ -1,0 +1,196 @@
+//! What the trusted repository says about the agent's commits, against the base commit.
+
+use std::collections::BTreeSet;
+
+use loop_api::checklist::{self, Plan, Task};
+use loop_api::journal::{Implemented, PlanFacts, Violation, WorktreeFacts};
+use loop_api::run::LoopRunSpec;
+
+use crate::git::{Error, Trusted, TreeChange};
+use crate::protect::{self, Change, ChangeStatus, Rules};
+
+/// Items of a list that go into the journal.
+const MOST: usize = 10;
+/// Test files whose added lines are looked at.
+const MOST_TEST_FILES: usize = 200;
+/// Bytes of a file that is read for a rule.
+const MOST_TEXT: usize = 1 << 20;
+/// Mode of another repository in a tree.
+const NESTED: &str = "160000";
+
+/// What the base commit lays down.
+#[derive(Debug)]
+pub(super) struct Base {
+    commit: String,
+    plan_path: String,
+    plan: Plan,
+    rules: Rules,
+}
+
+impl Base {
+    /// Reads plan and protected paths from the base commit.
+    pub(super) fn load(trusted: &Trusted, facts: &WorktreeFacts, spec: &LoopRunSpec) -> Result<Self, String> {
+        let commit = facts.base_commit.clone();
+        let plan = Plan::parse(&text(trusted, &commit, &facts.plan_path).unwrap_or_default());
+        let listed = plan.listed_files();
+        let files: BTreeSet<String> = trusted
+            .list(&commit)
+            .map_err(|error| error.to_string())?
+            .into_iter()
+            .filter(|(_, mode, _)| mode.starts_with("100"))
+            .map(|(path, _, _)| path)
+            .collect();
+        let commands: Vec<String> = spec.gates.iter().map(|gate| gate.run.clone()).collect();
+        let some = |path: &str| Some(path.to_owned()).filter(|path| !path.is_empty());
+        let rules = Rules::new(
+            some(&facts.spec_path).as_deref(),
+            some(&facts.plan_path).as_deref(),
+            &commands,
+            &|path| files.contains(path),
+            &|path| text(trusted, &commit, path),
+            &spec.protect.paths,
+            &spec.protect.allow,
+            &listed,
+        )
+        .map_err(|error| error.to_string())?;
+        Ok(Self { commit, plan_path: facts.plan_path.clone(), plan, rules })
+    }
+
+    /// The base plan's next task by the committed plan of `head`: its text and section.
+    pub(super) fn selected(&self, trusted: &Trusted, head: &str) -> Option<(String, Option<String>)> {
+        let plan = Plan::parse(&text(trusted, head, &self.plan_path)?);
+        plan.selected().map(|task| (task.text.clone(), task.section.clone()))
+    }
+
+    /// Tasks ticked between two commits, when nothing but the plan changed between them.
+    pub(super) fn ticked(&self, trusted: &Trusted, before: &str, head: &str) -> Vec<String> {
+        let old = Plan::parse(&text(trusted, before, &self.plan_path).unwrap_or_default());
+        let new = Plan::parse(&text(trusted, head, &self.plan_path).unwrap_or_default());
+        checklist::compare(&old, &new).newly_done
+    }
+
+    /// The plan of a commit as text.
+    pub(super) fn plan_text(&self, trusted: &Trusted, commit: &str) -> Option<String> {
+        text(trusted, commit, &self.plan_path)
+    }
+
+    /// Files outside the plan that differ between two commits.
+    pub(super) fn changed_files(&self, trusted: &Trusted, before: &str, head: &str) -> Result<u32, Error> {
+        if before == head {
+            return Ok(0);
+        }
+        let changes = trusted.changes(before, head)?;
+        let count = changes.iter().filter(|change| change.path != self.plan_path).count();
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    /// Judges the tip of the run branch against the base commit.
+    pub(super) fn judge(&self, trusted: &Trusted, head: &str) -> Result<Implemented, Error> {
+        let mut facts = Implemented {
+            head: head.to_owned(),
+            tree: trusted.tree(head)?,
+            descends: head == self.commit || trusted.descends(&self.commit, head)?,
+            plan: self.plan_facts(trusted, head),
+            ..Implemented::default()
+        };
+        if head == self.commit {
+            return Ok(facts);
+        }
+        let raw = trusted.changes(&self.commit, head)?;
+        let changes: Vec<Change> = raw.iter().map(convert).collect();
+        facts.violations = self.violations(trusted, head, &raw, &changes);
+        let added = |path: &str| added_lines(trusted, &self.commit, head, path);
+        let looked_at = std::cell::Cell::new(0_usize);
+        let findings = protect::test_findings(&changes, &|path| {
+            looked_at.set(looked_at.get() + 1);
+            if looked_at.get() > MOST_TEST_FILES { Vec::new() } else { added(path) }
+        });
+        facts.findings =
+            findings.into_iter().take(MOST).map(|finding| format!("{}: {}", finding.path, finding.what)).collect();
+        Ok(facts)
+    }
+
+    fn violations(&self, trusted: &Trusted, head: &str, raw: &[TreeChange], changes: &[Change]) -> Vec<Violation> {
+        let mut found: Vec<Violation> = self
+            .rules
+            .violations(changes)
+            .into_iter()
+            .map(|violation| Violation { path: violation.path, rule: violation.rule })
+            .collect();
+        for change in changes.iter().filter(|change| self.rules.needs_semantic_check(&change.path)) {
+            let before = text(trusted, &self.commit, &change.path).unwrap_or_default();
+            let after = text(trusted, head, &change.path).unwrap_or_default();
+            if let Some(rule) = self.rules.semantic_violation(&change.path, &before, &after) {
+                found.push(Violation { path: change.path.clone(), rule });
+            }
+        }
+        let nested = raw.iter().filter(|change| change.mode == NESTED && change.status == 'A');
+        found.extend(nested.map(|change| Violation {
+            path: change.path.clone(),
+            rule: "a repository inside the repository cannot be part of the result".into(),
+        }));
+        found.truncate(MOST);
+        found
+    }
+
+    fn plan_facts(&self, trusted: &Trusted, head: &str) -> PlanFacts {
+        if self.plan_path.is_empty() {
+            return PlanFacts::default();
+        }
+        let now = Plan::parse(&text(trusted, head, &self.plan_path).unwrap_or_default());
+        let difference = checklist::compare(&self.plan, &now);
+        let progress = now.progress();
+        PlanFacts {
+            done: u32::try_from(progress.done).unwrap_or(u32::MAX),
+            total: u32::try_from(progress.total).unwrap_or(u32::MAX),
+            missing: texts(&difference.missing),
+            not_done: texts(&difference.not_done),
+            blocked: texts(&difference.blocked),
+            only_blocked: now.only_blocked_left() && difference.missing.is_empty(),
+            blockers: now.blockers().unwrap_or_default().chars().take(1000).collect(),
+        }
+    }
+
+    /// Whether a file is protected, for the evidence's digest.
+    pub(super) fn protects(&self, path: &str) -> bool {
+        let change = Change { status: ChangeStatus::Modified, path: path.to_owned(), old_path: None, lossy: false };
+        !self.rules.violations(&[change]).is_empty()
+    }
+}
+
+fn texts(tasks: &[Task]) -> Vec<String> {
+    tasks.iter().take(MOST).map(|task| task.text.chars().take(200).collect()).collect()
+}
+
+fn text(trusted: &Trusted, commit: &str, path: &str) -> Option<String> {
+    if path.is_empty() {
+        return None;
+    }
+    let mut bytes = trusted.file(commit, path).ok().flatten()?;
+    bytes.truncate(MOST_TEXT * 8);
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn added_lines(trusted: &Trusted, base: &str, head: &str, path: &str) -> Vec<String> {
+    let pathspec = format!(":(literal){path}");
+    let Ok(diff) = trusted.git().run(&["diff", "-U0", "--no-color", "--no-ext-diff", base, head, "--", &pathspec]) else {
+        return Vec::new();
+    };
+    String::from_utf8_lossy(&diff[..diff.len().min(MOST_TEXT)])
+        .lines()
+        .filter(|line| line.starts_with('+') && !line.starts_with("+++"))
+        .map(|line| line[1..].to_owned())
+        .collect()
+}
+
+fn convert(change: &TreeChange) -> Change {
+    let status = match change.status {
+        'A' | 'C' => ChangeStatus::Added,
+        'D' => ChangeStatus::Deleted,
+        'R' => ChangeStatus::Renamed,
+        'T' => ChangeStatus::TypeChanged,
+        _ => ChangeStatus::Modified,
+    };
+    let old_path = change.old_path.clone().filter(|_| status == ChangeStatus::Renamed);
+    Change { status, path: change.path.clone(), old_path, lossy: change.path.contains('\u{fffd}') }
+}

@@ -1,0 +1,43 @@
+//! The worktree of a merged run is removed once its diff is saved; nothing here can fail the run (WT-20).
+
+use loop_api::journal::{Event, Outcome};
+
+use super::{Engine, Finished, Halt};
+
+impl Engine<'_> {
+    pub(super) fn clean_up(&mut self) -> Result<Finished, Halt> {
+        self.agent = None;
+        self.gate = None;
+        let (status, message) = if self.created.spec.worktree.cleanup {
+            match self.remove_worktree() {
+                Ok(()) => ("cleaned", String::new()),
+                Err(message) => ("failed", message),
+            }
+        } else {
+            ("skipped", "worktree_cleanup is off".to_owned())
+        };
+        self.append(Event::WorktreeRemoved { status: status.into(), message }).map_err(Halt::Fatal)?;
+        Ok(Finished::new(Outcome::Done))
+    }
+
+    fn remove_worktree(&mut self) -> Result<(), String> {
+        let facts = self.state().worktree.clone().ok_or("no worktree")?;
+        let (head, snapshot) = self.state().checkpoint.clone().unwrap_or_default();
+        let base = &facts.base_commit;
+        for (name, old, new) in [("changes.diff", base, &head), ("uncommitted.diff", &head, &snapshot)] {
+            if old == new {
+                continue;
+            }
+            let diff = self.trusted.git().run(&["diff", "--binary", "--no-ext-diff", old, new]);
+            let diff = diff.map_err(|error| format!("the diff could not be saved, so the worktree stays: {error}"))?;
+            self.write(name, &diff).map_err(|_| format!("{name} could not be written, so the worktree stays"))?;
+        }
+        if std::path::Path::new(&facts.worktree_path).exists() {
+            // Forced, because what is not committed has just been saved; the branch stays (WT-22).
+            self.user
+                .run(&["worktree", "remove", "-f", "-f", &facts.worktree_path])
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+}

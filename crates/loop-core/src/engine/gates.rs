@@ -1,0 +1,213 @@
+//! Gates: named commands on a checkout that no agent process can write.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use loop_api::journal::{GateOutcome, Outcome, Verified, hex};
+use loop_api::run::{Gate, GateWhen};
+use sha2::{Digest as _, Sha256};
+
+use super::{Engine, Finished, Halt};
+use crate::counts;
+use crate::exec::{Ended, KEEP, Limits, OutputFile, Sink, Stream};
+use crate::far::{Setting, Side};
+use crate::git::Trusted;
+use crate::machine::Step;
+use crate::notes::{self, FailedGate};
+
+/// What a limit of 0 means (design section 5: nothing is unbounded).
+pub(super) const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// Bytes at the end of an output in which test counts are looked for.
+const COUNTED: u64 = 1 << 20;
+
+/// A limit in seconds as a duration.
+pub(super) fn seconds(limit: u32) -> Duration {
+    if limit == 0 { LONGEST } else { Duration::from_secs(u64::from(limit)) }
+}
+
+/// A gate's result with what the notes quote of it.
+struct Ran {
+    outcome: GateOutcome,
+    failed: Option<FailedGate>,
+}
+
+/// Gates run on one commit.
+pub(crate) struct Gates {
+    /// What goes into the journal.
+    pub(crate) verified: Verified,
+    failed: Vec<FailedGate>,
+}
+
+/// Runs gates one after the other on a side that shows the commit; all run, also after a failure (RUN-41).
+pub(crate) fn run(
+    side: &Side,
+    gates: &[&Gate],
+    folder: &Path,
+    label: &str,
+    stop: &dyn Fn() -> bool,
+) -> Result<Option<Vec<(GateOutcome, Option<FailedGate>)>>, String> {
+    fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    let mut results = Vec::new();
+    for gate in gates {
+        let log = folder.join(format!("{label}-{}.log", gate.name));
+        let ran = one(side, gate, &log, stop).map_err(|error| format!("gate {}: {error}", gate.name))?;
+        let Some(ran) = ran else { return Ok(None) };
+        results.push((ran.outcome, ran.failed));
+    }
+    Ok(Some(results))
+}
+
+fn one(side: &Side, gate: &Gate, log: &Path, stop: &dyn Fn() -> bool) -> Result<Option<Ran>, String> {
+    let limits = Limits { total: seconds(gate.timeout_seconds), idle: None, term_grace: Duration::from_secs(5) };
+    let argv = ["sh", "-c", &gate.run].map(str::to_owned).to_vec();
+    let request = side.request(argv, &[], Vec::new(), limits);
+    let mut sink = Log(OutputFile::create(log, KEEP).map_err(|error| error.to_string())?);
+    let outcome = side.client().run(&request, &mut sink, stop).map_err(|error| error.to_string())?;
+    sink.0.finish().map_err(|error| error.to_string())?;
+    if outcome.ended == Ended::Canceled {
+        return Ok(None);
+    }
+    let (digest, end) = read_back(log).map_err(|error| error.to_string())?;
+    let counts = counts::from_output(&end).map(|counts| [counts.passed, counts.failed, counts.skipped]);
+    let result = GateOutcome {
+        name: gate.name.clone(),
+        exit_code: outcome.code(),
+        timed_out: outcome.ended == Ended::TimedOut,
+        duration_ms: outcome.duration_ms,
+        output_sha256: digest,
+        counts,
+    };
+    let failed = (!result.passed()).then(|| FailedGate {
+        name: gate.name.clone(),
+        command: gate.run.clone(),
+        exit_code: result.exit_code,
+        timed_out: result.timed_out,
+        tail: match outcome.spawn_error {
+            Some(error) => error,
+            None => notes::tail(&end),
+        },
+    });
+    Ok(Some(Ran { outcome: result, failed }))
+}
+
+struct Log(OutputFile);
+
+impl Sink for Log {
+    fn write(&mut self, _: Stream, bytes: &[u8]) -> io::Result<()> {
+        self.0.write(bytes)
+    }
+}
+
+/// Digest of a log, and its end as text.
+fn read_back(log: &Path) -> io::Result<(String, String)> {
+    let mut file = File::open(log)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 128 << 10];
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+    }
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(COUNTED)))?;
+    let mut end = Vec::new();
+    file.take(COUNTED).read_to_end(&mut end)?;
+    Ok((hex(&hasher.finalize()), String::from_utf8_lossy(&end).into_owned()))
+}
+
+/// Shows a commit to the gates' side and runs them. `None` when stopped.
+pub(crate) fn verify(
+    setting: &Setting,
+    trusted: &Trusted,
+    side: &Side,
+    commit: &str,
+    clean: bool,
+    gates: &[&Gate],
+    place: (&Path, &str),
+    stop: &dyn Fn() -> bool,
+) -> Result<Option<Gates>, String> {
+    side.check_out(&setting.trusted, commit, &setting.search_path).map_err(|error| error.to_string())?;
+    let tree = trusted.tree(commit).map_err(|error| error.to_string())?;
+    let Some(results) = run(side, gates, place.0, place.1, stop)? else { return Ok(None) };
+    let (outcomes, failed): (Vec<_>, Vec<_>) = results.into_iter().unzip();
+    Ok(Some(Gates {
+        verified: Verified { commit: commit.to_owned(), tree, clean, gates: outcomes },
+        failed: failed.into_iter().flatten().collect(),
+    }))
+}
+
+impl Engine<'_> {
+    pub(super) fn verification(&mut self, step: Step) -> Result<Finished, Halt> {
+        let head = self
+            .state()
+            .current
+            .implemented
+            .as_ref()
+            .map(|facts| facts.head.clone())
+            .ok_or_else(|| Halt::failed("run_error", "nothing to verify".into()))?;
+        let label = format!("iter-{:02}", step.iteration);
+        let gates = self.gates_on(&head, step.clean, &label)?;
+        let notes = notes::gates(&gates.failed);
+        let path = self.run.join("runner-notes.txt");
+        crate::store::replace_file(&path, notes.as_bytes()).map_err(|error| Halt::io(&path, error))?;
+        let output_path = format!("{label}-verify.log");
+        let log = self.run.join(&output_path);
+        let text = summary(&gates.verified) + &notes;
+        crate::store::replace_file(&log, text.as_bytes()).map_err(|error| Halt::io(&log, error))?;
+        let exit_code = i32::from(!gates.verified.passed());
+        Ok(Finished { exit_code, output_path, outcome: Outcome::Verified(gates.verified) })
+    }
+
+    /// Runs the gates on a commit; a clean run starts from nothing and includes the final ones.
+    pub(super) fn gates_on(&mut self, commit: &str, clean: bool, label: &str) -> Result<Gates, Halt> {
+        let worktree = self.state().worktree.as_ref().map(|facts| PathBuf::from(&facts.worktree_path));
+        // Whatever the agent left alive ends before a gate begins.
+        if let Some(agent) = &self.agent {
+            agent.client().sweep()?;
+        }
+        if clean || self.gate.is_none() {
+            self.gate = None;
+            self.gate = Some(self.setting.gate(worktree.as_deref(), clean)?);
+        }
+        let side = self.gate.as_ref().ok_or_else(|| Halt::failed("run_error", "no gate side".into()))?;
+        let spec = &self.created.spec;
+        let gates: Vec<&Gate> = spec.gates.iter().filter(|gate| clean || gate.when == GateWhen::Always).collect();
+        let control = self.control.clone();
+        let folder = self.run.join("verify");
+        let result = verify(
+            &self.setting,
+            &self.trusted,
+            side,
+            commit,
+            clean,
+            &gates,
+            (&folder, label),
+            &|| control.stop().is_some(),
+        );
+        match result {
+            Ok(Some(gates)) => Ok(gates),
+            Ok(None) => {
+                Err(control.stop().map_or_else(|| Halt::failed("run_error", "stopped".into()), Halt::Stopped))
+            }
+            Err(message) => Err(Halt::failed("run_error", message)),
+        }
+    }
+}
+
+fn summary(verified: &Verified) -> String {
+    let mut text = format!("commit {}\ntree {}\nclean {}\n\n", verified.commit, verified.tree, verified.clean);
+    for gate in &verified.gates {
+        let word = if gate.passed() { "pass" } else { "FAIL" };
+        text.push_str(&format!("{word} {} exit {} in {} ms", gate.name, gate.exit_code, gate.duration_ms));
+        if let Some([passed, failed, skipped]) = gate.counts {
+            text.push_str(&format!(" ({passed} tests passed, {failed} failed, {skipped} skipped)"));
+        }
+        text.push('\n');
+    }
+    text.push('\n');
+    text
+}

@@ -1,0 +1,129 @@
+//! The verified tree moves the target branch, without touching any checkout and only by compare-and-swap.
+
+use std::path::Path;
+
+use loop_api::journal::{Granted, Merged, Outcome};
+use loop_api::run::MergeStrategy;
+
+use super::{Engine, Finished, Halt};
+use crate::git::MergeTree;
+
+/// Times that a moving target is followed.
+const MOST_TRIES: u32 = 5;
+
+impl Engine<'_> {
+    pub(super) fn merge(&mut self) -> Result<Finished, Halt> {
+        let granted =
+            self.state().granted.clone().ok_or_else(|| Halt::failed("run_error", "nothing was granted".into()))?;
+        for _ in 0..MOST_TRIES {
+            if let Some(merged) = self.try_merge(&granted)? {
+                return Ok(Finished::new(Outcome::Merged(merged)));
+            }
+        }
+        Err(Halt::failed("merge_failed", format!("{} kept moving; resume the run to try again", self.created.target_branch)))
+    }
+
+    /// `None` when the target moved between reading and writing it.
+    fn try_merge(&mut self, granted: &Granted) -> Result<Option<Merged>, Halt> {
+        let target = self.created.target_branch.clone();
+        let reference = format!("refs/heads/{target}");
+        let tip = self.user.commit(&reference)?;
+        if let Some(tip) = &tip {
+            self.trusted.import(&self.root, tip, "target")?;
+            if let Some(commit) = self.already_there(tip)? {
+                return Ok(Some(Merged { commit, target, verified: None }));
+            }
+        }
+        let parent = tip.clone().unwrap_or_else(|| self.created.base_commit.clone());
+        let tree = self.merged_tree(&parent, granted)?;
+        let commit = self.merge_commit(&parent, &tree, granted)?;
+        self.trusted.keep("merge", &commit)?;
+        let mut verified = None;
+        if tree != granted.tree && !self.created.spec.gates.is_empty() {
+            let gates = self.gates_on(&commit, true, "merge")?;
+            if !gates.verified.passed() {
+                let message = format!(
+                    "the gates pass on the run branch but fail on its merge with {target}, which has moved; \
+                     merge {target} into the run branch, then resume the run"
+                );
+                return Err(Halt::failed("merge_failed", message));
+            }
+            verified = Some(gates.verified);
+        }
+        if let Some(place) = checked_out(&self.user, &target)? {
+            let message = format!("{target} is checked out in {place}; switch that checkout to another branch, then resume");
+            return Err(Halt::failed("merge_failed", message));
+        }
+        let source = self.trusted.directory().to_string_lossy().into_owned();
+        self.user.run(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", &source, &commit])?;
+        let old = tip.unwrap_or_else(|| "0".repeat(commit.len()));
+        let message = format!("loop: run {}", self.created.run_id);
+        if let Err(error) = self.user.run(&["update-ref", "-m", &message, &reference, &commit, &old]) {
+            let now = self.user.commit(&reference)?;
+            let moved = now.is_some_and(|now| now != old);
+            return if moved { Ok(None) } else { Err(error.into()) };
+        }
+        Ok(Some(Merged { commit, target, verified }))
+    }
+
+    /// A merge of this very run in the target's history (a kill came between the ref and the journal).
+    fn already_there(&self, tip: &str) -> Result<Option<String>, Halt> {
+        let trailer = format!("^Loop-Run: {}$", self.created.run_id);
+        let range = format!("{}..{tip}", self.created.base_commit);
+        let found = self.trusted.git().text(&["log", "-1", "--format=%H", "--grep", &trailer, &range])?;
+        Ok(Some(found).filter(|commit| !commit.is_empty()))
+    }
+
+    fn merged_tree(&self, parent: &str, granted: &Granted) -> Result<String, Halt> {
+        if self.trusted.descends(parent, &granted.commit)? {
+            return Ok(granted.tree.clone());
+        }
+        match self.trusted.merge_tree(parent, &granted.commit)? {
+            MergeTree::Clean(tree) => Ok(tree),
+            MergeTree::Conflict(files) => Err(Halt::Failed {
+                reason: "merge_failed:MergeConflict".into(),
+                message: format!(
+                    "merging into {} conflicts in {}; the run branch is kept: merge it by hand, or merge {} into it \
+                     and resume the run",
+                    self.created.target_branch,
+                    files.join(", "),
+                    self.created.target_branch
+                ),
+            }),
+        }
+    }
+
+    fn merge_commit(&self, parent: &str, tree: &str, granted: &Granted) -> Result<String, Halt> {
+        let facts = self.facts()?;
+        let strategy = self.created.spec.delivery.strategy;
+        let verb = if strategy == MergeStrategy::Squash { "Squash" } else { "Merge" };
+        let message = format!(
+            "{verb} {branch}: {slug}\n\nVerified at {commit}, evidence level {level}.\n\nLoop-Run: {uid}\n",
+            branch = facts.run_branch,
+            slug = self.created.slug,
+            commit = granted.commit,
+            level = granted.level,
+            uid = self.created.run_id,
+        );
+        let parents: Vec<&str> = match strategy {
+            MergeStrategy::Squash => vec![parent],
+            MergeStrategy::Merge => vec![parent, &granted.commit],
+        };
+        Ok(self.trusted.commit_tree(tree, &parents, &message, &self.identity, self.state().granted_ms)?)
+    }
+}
+
+/// The worktree in which a branch is checked out, if it is.
+pub(crate) fn checked_out(user: &crate::git::Git, branch: &str) -> Result<Option<String>, crate::git::Error> {
+    let listing = user.text(&["worktree", "list", "--porcelain"])?;
+    let wanted = format!("branch refs/heads/{branch}");
+    let mut place = None;
+    for line in listing.lines() {
+        if let Some(path) = line.strip_prefix("worktree ") {
+            place = Some(path.to_owned());
+        } else if line == wanted {
+            return Ok(place.filter(|path| Path::new(path).exists()));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,214 @@
+//! Branch and worktree: intended in the journal, made atomically, undone when a kill left them half made.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use loop_api::checklist::Plan;
+use loop_api::journal::{Event, Outcome, WorktreeFacts};
+use loop_api::naming;
+
+use super::{Engine, Finished, Halt};
+use crate::far::Side;
+
+/// Branch names tried before giving up (WT-7).
+const MOST_BRANCHES: u32 = 1000;
+
+impl Engine<'_> {
+    pub(super) fn prepare(&mut self) -> Result<Finished, Halt> {
+        if let Some(creating) = self.state().creating.clone() {
+            self.undo(&creating)?;
+        }
+        fs::create_dir_all(&self.setting.sandboxes).map_err(|error| Halt::io(&self.setting.sandboxes, error))?;
+        self.trusted.import(&self.root, &self.created.base_commit, "start")?;
+        self.append(Event::WorktreeProviderSelected { provider: "git".into() }).map_err(Halt::Fatal)?;
+        let task = self.base_facts()?;
+        for attempt in 1..=MOST_BRANCHES {
+            let facts = self.candidate(&task, attempt)?;
+            if self.user.commit(&format!("refs/heads/{}", facts.run_branch))?.is_some() {
+                continue;
+            }
+            let path = PathBuf::from(&facts.worktree_path);
+            if path.exists() {
+                let message = format!("{} is in the way of the worktree; remove it or set worktree_path_template", path.display());
+                return Err(Halt::failed("run_error", message));
+            }
+            self.append(Event::WorktreeCreating(facts.clone())).map_err(Halt::Fatal)?;
+            let Some(facts) = self.create(facts)? else { continue };
+            self.append(Event::WorktreeCreated(facts)).map_err(Halt::Fatal)?;
+            return Ok(Finished::new(Outcome::Done));
+        }
+        Err(Halt::failed("run_error", "no free name for the run branch was found".into()))
+    }
+
+    /// The base commit, its plan and its paths; for a prompt, the commit that adds spec and plan.
+    fn base_facts(&self) -> Result<WorktreeFacts, Halt> {
+        let task = &self.created.spec.task;
+        let mut facts = WorktreeFacts {
+            provider: "git".into(),
+            worktree_path: String::new(),
+            run_branch: String::new(),
+            git_folder: String::new(),
+            common_folder: String::new(),
+            base_commit: self.created.base_commit.clone(),
+            base_tree: String::new(),
+            spec_path: task.spec_path.clone().unwrap_or_default(),
+            plan_path: task.plan_path.clone().unwrap_or_default(),
+            tasks_done: 0,
+            tasks_total: 0,
+        };
+        if let Some(prompt) = &task.prompt {
+            let [spec, plan] = prompt_files(prompt, &facts.spec_path);
+            let files = [(facts.spec_path.as_str(), spec.as_bytes()), (facts.plan_path.as_str(), plan.as_bytes())];
+            let tree = self.trusted.tree_with(&self.created.base_commit, &files, &self.setting.sandboxes)?;
+            let message = "Add spec and plan from the run's prompt\n";
+            let parents = [self.created.base_commit.as_str()];
+            let time = self.state().created_ms;
+            facts.base_commit = self.trusted.commit_tree(&tree, &parents, message, &self.identity, time)?;
+            let source = self.trusted.directory().to_string_lossy().into_owned();
+            self.trusted.keep("base", &facts.base_commit)?;
+            self.user.run(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", &source, &facts.base_commit])?;
+        }
+        facts.base_tree = self.trusted.tree(&facts.base_commit)?;
+        if !facts.plan_path.is_empty() {
+            let text = self.trusted.file(&facts.base_commit, &facts.plan_path)?.unwrap_or_default();
+            let progress = Plan::parse(&String::from_utf8_lossy(&text)).progress();
+            facts.tasks_done = u32::try_from(progress.done).unwrap_or(u32::MAX);
+            facts.tasks_total = u32::try_from(progress.total).unwrap_or(u32::MAX);
+        }
+        Ok(facts)
+    }
+
+    fn candidate(&self, task: &WorktreeFacts, attempt: u32) -> Result<WorktreeFacts, Halt> {
+        let settings = &self.created.spec.worktree;
+        let suffix = if attempt == 1 { String::new() } else { format!("-{attempt}") };
+        let run_branch = format!("{}{}{suffix}", settings.run_branch_prefix, self.created.slug);
+        let path = worktree_path(&self.root, &settings.path_template, &run_branch)
+            .map_err(|message| Halt::failed("run_error", message))?;
+        Ok(WorktreeFacts { worktree_path: path.to_string_lossy().into_owned(), run_branch, ..task.clone() })
+    }
+
+    /// Makes branch, owner mark and worktree; `None` when somebody else took the branch name meanwhile.
+    fn create(&self, mut facts: WorktreeFacts) -> Result<Option<WorktreeFacts>, Halt> {
+        let branch = format!("refs/heads/{}", facts.run_branch);
+        let transaction =
+            format!("start\ncreate {branch} {base}\ncreate {mark} {base}\ncommit\n", mark = self.mark(), base = facts.base_commit);
+        if let Err(error) = self.user.run_with(&["update-ref", "--stdin"], transaction.as_bytes()) {
+            if self.user.commit(&branch)?.is_some() {
+                return Ok(None);
+            }
+            return Err(error.into());
+        }
+        if let Some(parent) = Path::new(&facts.worktree_path).parent() {
+            fs::create_dir_all(parent)
+                .map_err(|error| Halt::failed("run_error", format!("cannot make {}: {error}", parent.display())))?;
+        }
+        self.user.run(&["worktree", "add", "--quiet", &facts.worktree_path, &facts.run_branch])?;
+        // The last time that the engine opens the worktree itself: no agent has run in it yet.
+        let worktree = crate::git::Git::user(Path::new(&facts.worktree_path));
+        let on = worktree.text(&["symbolic-ref", "--short", "HEAD"])?;
+        if on != facts.run_branch {
+            return Err(Halt::failed("run_error", format!("the new worktree is on {on} instead of {}", facts.run_branch)));
+        }
+        facts.git_folder = worktree.text(&["rev-parse", "--absolute-git-dir"])?;
+        facts.common_folder = worktree.text(&["rev-parse", "--path-format=absolute", "--git-common-dir"])?;
+        Ok(Some(facts))
+    }
+
+    /// Ref that says which run made a branch; it also keeps the base commit.
+    pub(super) fn mark(&self) -> String {
+        format!("refs/agentloop/{}", self.created.run_id)
+    }
+
+    /// Undoes a creation that has no end. Without our mark nothing of ours is there.
+    fn undo(&self, facts: &WorktreeFacts) -> Result<(), Halt> {
+        if self.user.commit(&self.mark())?.is_none() {
+            return Ok(());
+        }
+        // A worktree whose creation was killed is locked, hence -f twice; it may also not be registered at all.
+        let _ = self.user.run(&["worktree", "remove", "-f", "-f", &facts.worktree_path]);
+        let path = Path::new(&facts.worktree_path);
+        if path.exists() {
+            fs::remove_dir_all(path).map_err(|error| Halt::io(path, error))?;
+        }
+        self.user.run(&["worktree", "prune"])?;
+        let branch = format!("refs/heads/{}", facts.run_branch);
+        let transaction = format!("start\ndelete {branch} {base}\ndelete {mark}\ncommit\n", mark = self.mark(), base = facts.base_commit);
+        self.user.run_with(&["update-ref", "--stdin"], transaction.as_bytes())?;
+        Ok(())
+    }
+
+    /// The agent's side, with the worktree as the last checkpoint left it when this engine has just taken the run up.
+    pub(super) fn agent_side(&mut self) -> Result<(), Halt> {
+        if self.agent.is_some() && !self.restore {
+            return Ok(());
+        }
+        let facts = self.facts()?;
+        let (head, snapshot) = self.state().checkpoint.clone().unwrap_or_default();
+        if !Path::new(&facts.worktree_path).exists() {
+            self.user.run(&["worktree", "prune"])?;
+            let branch = format!("refs/heads/{}", facts.run_branch);
+            if self.user.commit(&branch)?.is_none() {
+                let source = self.trusted.directory().to_string_lossy().into_owned();
+                self.user.run(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", &source, &head])?;
+                self.user.run(&["update-ref", &branch, &head])?;
+            }
+            self.user.run(&["worktree", "add", "--quiet", "-f", &facts.worktree_path, &facts.run_branch])?;
+        }
+        let worktree = self.worktree()?;
+        if self.agent.is_none() {
+            self.place_agent_program(&facts)?;
+            self.agent = Some(self.setting.agent(&worktree)?);
+        }
+        if self.restore {
+            let side: &Side = self.agent.as_ref().ok_or_else(|| Halt::failed("run_error", "no agent side".into()))?;
+            side.restore(&self.setting, &worktree, (&head, &snapshot))?;
+            self.restore = false;
+        }
+        Ok(())
+    }
+
+    fn place_agent_program(&self, facts: &WorktreeFacts) -> Result<(), Halt> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let frozen = self.run.join("agent-script");
+        let program = if frozen.exists() {
+            fs::read(&frozen).map_err(|error| Halt::io(&frozen, error))?
+        } else {
+            self.trusted
+                .file(&facts.base_commit, crate::create::AGENT_SCRIPT)?
+                .ok_or_else(|| Halt::failed("run_error", format!("{} is gone from the base commit", crate::create::AGENT_SCRIPT)))?
+        };
+        let place = self.setting.agent_program();
+        crate::store::replace_file(&place, &program).map_err(|error| Halt::io(&place, error))?;
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).map_err(|error| Halt::io(&place, error))
+    }
+}
+
+/// Where a worktree goes: the template, relative to the repository (WT-9, WT-10).
+pub(crate) fn worktree_path(root: &Path, template: &str, run_branch: &str) -> Result<PathBuf, String> {
+    let repository = root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let path = naming::worktree_path(template, &repository, run_branch).map_err(|error| error.to_string())?;
+    let mut absolute = PathBuf::new();
+    for part in root.join(path).components() {
+        match part {
+            std::path::Component::ParentDir => {
+                absolute.pop();
+            }
+            std::path::Component::CurDir => {}
+            other => absolute.push(other),
+        }
+    }
+    Ok(absolute)
+}
+
+/// Spec and plan made from a prompt.
+fn prompt_files(prompt: &str, spec_path: &str) -> [String; 2] {
+    let title: String = prompt.lines().find(|line| !line.trim().is_empty()).unwrap_or("Task").trim().chars().take(72).collect();
+    let quoted: String = prompt.lines().map(|line| format!("> {line}\n")).collect();
+    let spec = format!("# {title}\n\n**Status:** In Progress\n\n## 1. Overview\n\nWhat was asked for, word for word:\n\n{quoted}");
+    let plan = format!(
+        "# Plan: {title}\n\nReference: [{spec_path}]({spec_path})\n\nLegend: `[ ]` open, `[x]` done, `[~]` blocked.\n\n\
+         ## Phase 1: Do what is asked\n\n- [ ] Do what section 1 of the spec asks for, with a test where one makes sense\n\n\
+         ## Blockers Discovered\n"
+    );
+    [spec, plan]
+}

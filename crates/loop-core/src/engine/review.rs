@@ -1,0 +1,55 @@
+//! The reviewer judges the committed tree in a throw-away checkout; its verdict is bound to that tree.
+
+use loop_api::journal::{Outcome, Reviewed, Verdict};
+
+use super::{Engine, Finished, Halt};
+use crate::machine::Step;
+use crate::prompt;
+use crate::retry::Ending;
+
+impl Engine<'_> {
+    pub(super) fn review(&mut self, step: Step, step_id: &str) -> Result<Finished, Halt> {
+        let facts = self.facts()?;
+        let worktree = self.worktree()?;
+        let Some(work) = self.state().current.implemented.clone() else {
+            return Err(Halt::failed("run_error", "nothing to review".into()));
+        };
+        let before = match &self.state().previous.implemented {
+            Some(last) => last.head.clone(),
+            None => facts.base_commit.clone(),
+        };
+        if !self.setting.agent_program().exists() {
+            self.agent_side()?;
+        }
+        let text = prompt::review(&prompt::Review {
+            spec: &facts.spec_path,
+            plan: &facts.plan_path,
+            base: &facts.base_commit,
+            before: &before,
+            head: &work.head,
+            findings: &work.findings,
+        });
+        self.write("review-prompt.txt", text.as_bytes())?;
+        let output_path = format!("iter-{:02}-review.log", step.iteration);
+        let variables = [
+            ("LOOP_PHASE", "review".to_owned()),
+            ("LOOP_ITERATION", step.iteration.to_string()),
+            ("LOOP_ATTEMPT", step.attempt.to_string()),
+            ("LOOP_BASE_COMMIT", facts.base_commit.clone()),
+            ("LOOP_SPEC_PATH", facts.spec_path.clone()),
+            ("LOOP_PLAN_PATH", facts.plan_path.clone()),
+        ];
+        self.reviewer = Some(self.setting.reviewer(&worktree, &work.head)?);
+        let answer = self.ask_agent(step_id, &output_path, &variables, text.as_bytes(), true);
+        self.reviewer = None;
+        let answer = answer?;
+        // A reviewer that failed has not approved; the loop goes on by its limits instead of asking for ever (BUG-8).
+        let (verdict, findings) = if answer.ending == Ending::Worked {
+            prompt::read_verdict(&answer.message)
+        } else {
+            (Verdict::ChangesRequested, vec![format!("no verdict: the reviewer failed: {}", answer.complaint)])
+        };
+        let outcome = Outcome::Reviewed(Reviewed { tree: work.tree, verdict, findings });
+        Ok(Finished { exit_code: answer.code, output_path, outcome })
+    }
+}
