@@ -1,0 +1,80 @@
+//! Finding what a killed engine and a killed executor left behind.
+
+use std::collections::HashSet;
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::proc;
+
+/// The environment variable that says which run a process belongs to.
+pub const MARKER: &str = "LOOP_RUN_MARKER";
+
+/// Kills every process marked as this run's, until none is left or the deadline; says how many.
+///
+/// Our own ancestors are spared: a run may have been resumed from inside a marked shell. A process
+/// that dropped the variable is not found, nor is any where there is no `/proc`.
+pub fn sweep_marked(marker: &str, deadline: Duration) -> u32 {
+    let end = Instant::now() + deadline;
+    let spared = ourselves();
+    let wanted = format!("{MARKER}={marker}");
+    let mut killed: HashSet<i32> = HashSet::new();
+    loop {
+        let found: Vec<i32> = proc::pids()
+            .into_iter()
+            .filter(|pid| !spared.contains(pid) && is_marked(*pid, wanted.as_bytes()))
+            .collect();
+        for pid in &found {
+            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+        }
+        killed.extend(&found);
+        if found.is_empty() || Instant::now() >= end {
+            return killed.len() as u32;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn is_marked(pid: i32, wanted: &[u8]) -> bool {
+    let alive = proc::parent(pid).is_some_and(|(_, alive)| alive);
+    alive
+        && fs::read(format!("/proc/{pid}/environ"))
+            .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == wanted))
+}
+
+fn ourselves() -> Vec<i32> {
+    let mut chain = vec![std::process::id() as i32];
+    while let Some((parent, _)) = chain.last().and_then(|pid| proc::parent(*pid)) {
+        if parent <= 0 || chain.contains(&parent) {
+            break;
+        }
+        chain.push(parent);
+    }
+    chain
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::process::{Child, Command};
+
+    fn marked(value: &str) -> Child {
+        let mut command = Command::new("sleep");
+        command.arg("60").env(MARKER, value).spawn().expect("sleep exists")
+    }
+
+    #[test]
+    fn only_the_exact_marker_is_killed() {
+        let value = format!("run-{}", std::process::id());
+        let (mut mine, mut other) = (marked(&value), marked(&format!("{value}0")));
+        assert_eq!(sweep_marked(&value, Duration::from_secs(5)), 1);
+        assert!(mine.wait().unwrap().code().is_none());
+        assert!(other.try_wait().unwrap().is_none());
+        assert_eq!(sweep_marked(&value, Duration::from_secs(5)), 0);
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+}

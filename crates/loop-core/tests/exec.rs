@@ -1,0 +1,11 @@
+//! The far side as the engine sees it, plain and under bubblewrap.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "these are tests")]
+
+mod exec {
+    mod limits;
+    mod output;
+    mod sandbox;
+    mod subtree;
+    mod support;
+}
