@@ -111,7 +111,7 @@ pub fn create(store: &Store, request: &Request) -> Result<New, Error> {
     let script = preflight::agent(&user, &mut spec, request, &base)?;
     preflight::branches(&user, &root, &spec, &slug)?;
 
-    let uid = uuid::Uuid::now_v7().to_string();
+    let uid = crate::new_uid();
     let name = format!("{}-{}", slug.chars().take(50).collect::<String>().trim_end_matches('-'), &uid[uid.len() - 5..]);
     let search_path = request.environment.get("PATH").cloned().unwrap_or_default();
     let digest = sha256(serde_json::to_vec(&spec).unwrap_or_default().as_slice());

@@ -10,7 +10,7 @@ mod merge;
 mod prepare;
 mod review;
 
-pub(crate) use gates::verify;
+pub(crate) use gates::run_gates;
 pub(crate) use merge::checked_out;
 pub(crate) use prepare::worktree_path;
 
@@ -258,7 +258,7 @@ impl<'a> Engine<'a> {
         {
             return self.stopped(stop, None);
         }
-        let step_id = uuid::Uuid::now_v7().to_string();
+        let step_id = crate::new_uid();
         let Step { phase, iteration, attempt, clean } = step;
         self.append(Event::StepStarted { step_id: step_id.clone(), phase, iteration, attempt, clean })?;
         let began = Instant::now();

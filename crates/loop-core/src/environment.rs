@@ -25,7 +25,7 @@ const NOT_FOR_AGENTS: [&str; 12] = [
 ];
 
 /// The caller's PATH without relative entries and without entries under the repository or its worktrees (design section 5).
-pub fn search_path(path: &str, excluded: &[&Path]) -> String {
+pub(crate) fn search_path(path: &str, excluded: &[&Path]) -> String {
     let kept: Vec<PathBuf> = std::env::split_paths(path)
         .filter(|entry| entry.is_absolute())
         .filter(|entry| !excluded.iter().any(|root| entry.starts_with(root)))
@@ -34,7 +34,7 @@ pub fn search_path(path: &str, excluded: &[&Path]) -> String {
 }
 
 /// Environment of a gate: nothing of the agent's, a HOME of its own, the toolchain where it really is.
-pub fn for_gate(caller: &BTreeMap<String, String>, search_path: &str, home: &Path) -> Vec<(String, String)> {
+pub(crate) fn for_gate(caller: &BTreeMap<String, String>, search_path: &str, home: &Path) -> Vec<(String, String)> {
     let mut environment: BTreeMap<String, String> = TOOLCHAIN
         .iter()
         .chain(&SURROUNDINGS)
@@ -54,7 +54,7 @@ pub fn for_gate(caller: &BTreeMap<String, String>, search_path: &str, home: &Pat
 }
 
 /// Environment of an agent: the caller's, without credentials for pushing and without pointers at other repositories.
-pub fn for_agent(caller: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+pub(crate) fn for_agent(caller: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     caller
         .iter()
         .filter(|(name, _)| !is_repository_variable(name) && !NOT_FOR_AGENTS.contains(&name.as_str()))

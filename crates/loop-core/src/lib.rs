@@ -16,3 +16,11 @@ mod prompt;
 pub mod protect;
 mod retry;
 pub mod store;
+pub mod replay;
+
+pub use environment::of_caller as caller_environment;
+
+/// A new time-ordered id (DOM-1).
+pub fn new_uid() -> String {
+    uuid::Uuid::now_v7().to_string()
+}

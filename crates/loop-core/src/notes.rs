@@ -5,13 +5,13 @@ use loop_api::journal::Verdict;
 use crate::machine::{Iteration, State};
 
 /// Lines of a failing gate's output that are quoted.
-pub const GATE_LINES: usize = 120;
+pub(crate) const GATE_LINES: usize = 120;
 /// Bytes of a quoted line.
 const LINE_BYTES: usize = 2000;
 
 /// A failing gate with the end of its output.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FailedGate {
+pub(crate) struct FailedGate {
     /// Its name.
     pub name: String,
     /// Its command.
@@ -25,7 +25,7 @@ pub struct FailedGate {
 }
 
 /// What the last verification adds to the notes.
-pub fn gates(failed: &[FailedGate]) -> String {
+pub(crate) fn gates(failed: &[FailedGate]) -> String {
     if failed.is_empty() {
         return String::new();
     }
@@ -46,7 +46,7 @@ pub fn gates(failed: &[FailedGate]) -> String {
 }
 
 /// All that the next implementation has to know, in the order in which it should be dealt with.
-pub fn compose(state: &State, gate_notes: &str) -> String {
+pub(crate) fn compose(state: &State, gate_notes: &str) -> String {
     let last: &Iteration = if state.current.finished { &state.current } else { &state.previous };
     let mut parts = Vec::new();
     if let Some(facts) = &last.implemented {
@@ -86,7 +86,7 @@ pub fn compose(state: &State, gate_notes: &str) -> String {
 }
 
 /// The last lines of a gate's output, each cut to a bearable length.
-pub fn tail(output: &str) -> String {
+pub(crate) fn tail(output: &str) -> String {
     let lines: Vec<&str> = output.lines().collect();
     let from = lines.len().saturating_sub(GATE_LINES);
     let cut = |line: &&str| {

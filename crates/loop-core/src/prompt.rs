@@ -5,7 +5,7 @@ use loop_api::run::CompletionMode;
 
 /// What goes into an implementation prompt.
 #[derive(Debug, Clone, Default)]
-pub struct Implementation<'a> {
+pub(crate) struct Implementation<'a> {
     /// Spec, relative to the worktree.
     pub spec: &'a str,
     /// Plan, relative to the worktree; empty without one.
@@ -27,7 +27,7 @@ pub struct Implementation<'a> {
 }
 
 /// The implementation prompt. The selected task is authoritative; notes are part of the text.
-pub fn implementation(parts: &Implementation<'_>) -> String {
+pub(crate) fn implementation(parts: &Implementation<'_>) -> String {
     let mut text = String::new();
     if let Some(advice) = parts.advice {
         text.push_str("## Watchdog Intervention\n\n");
@@ -105,7 +105,7 @@ fn instructions(text: &mut String, parts: &Implementation<'_>) {
 
 /// What goes into a review prompt.
 #[derive(Debug, Clone, Default)]
-pub struct Review<'a> {
+pub(crate) struct Review<'a> {
     /// Spec, relative to the checkout.
     pub spec: &'a str,
     /// Plan, relative to the checkout; empty without one.
@@ -121,7 +121,7 @@ pub struct Review<'a> {
 }
 
 /// The review prompt. It names diff and spec, and nothing that the implementer said.
-pub fn review(parts: &Review<'_>) -> String {
+pub(crate) fn review(parts: &Review<'_>) -> String {
     let mut text = String::from("## Read first\n\n");
     for file in [parts.spec, parts.plan].into_iter().filter(|path| !path.is_empty()) {
         text.push_str(&format!("@{file}\n"));
@@ -155,7 +155,7 @@ pub fn review(parts: &Review<'_>) -> String {
 }
 
 /// Reads a reviewer's final message. What cannot be read is no approval.
-pub fn read_verdict(message: &str) -> (loop_api::journal::Verdict, Vec<String>) {
+pub(crate) fn read_verdict(message: &str) -> (loop_api::journal::Verdict, Vec<String>) {
     use loop_api::journal::Verdict;
     const MOST: usize = 20;
     let short = |line: &str| line.chars().take(1000).collect::<String>();

@@ -7,11 +7,11 @@ const LONGEST_PAUSE_MS: u64 = 120_000;
 /// Longest wait for a rate limit to reset; a longer one fails the step, as a clock somewhere is wrong.
 const LONGEST_LIMIT_MS: u64 = 7 * 24 * 3_600_000;
 /// `EX_TEMPFAIL`: the script agent's way to say "later".
-pub const TEMPORARY: i32 = 75;
+pub(crate) const TEMPORARY: i32 = 75;
 
 /// How an agent's process ended, as its adapter reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// It says it did its work.
     Worked,
     /// It failed, or was stopped.
@@ -27,7 +27,7 @@ pub enum Ending {
 
 /// Attempts used in one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Used {
+pub(crate) struct Used {
     /// Tries after plain failures.
     pub retries: u32,
     /// Failures of the service.
@@ -36,7 +36,7 @@ pub struct Used {
 
 /// What is done about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// The step goes on to its result.
     Accept,
     /// Another try after a pause in milliseconds.
@@ -46,7 +46,7 @@ pub enum Decision {
 }
 
 /// Decides from the ending, what was used, and the limits. The two budgets are independent; a rate limit uses none.
-pub fn decide(ending: Ending, used: &mut Used, retries: u32, backoff_seconds: u32) -> Decision {
+pub(crate) fn decide(ending: Ending, used: &mut Used, retries: u32, backoff_seconds: u32) -> Decision {
     let backoff_ms = u64::from(backoff_seconds) * 1000;
     match ending {
         Ending::Worked => Decision::Accept,
@@ -68,7 +68,7 @@ pub fn decide(ending: Ending, used: &mut Used, retries: u32, backoff_seconds: u3
 }
 
 /// Reads the ending of a script agent: its exit code decides; the last lines of its output say what kind of failure it was.
-pub fn read_script(exit_code: i32, tail: &str) -> Ending {
+pub(crate) fn read_script(exit_code: i32, tail: &str) -> Ending {
     if exit_code == 0 {
         return Ending::Worked;
     }

@@ -117,12 +117,12 @@ impl Base {
             .into_iter()
             .map(|violation| Violation { path: violation.path, rule: violation.rule })
             .collect();
-        for change in changes.iter().filter(|change| self.rules.needs_semantic_check(&change.path)) {
-            let before = text(trusted, &self.commit, &change.path).unwrap_or_default();
-            let after = text(trusted, head, &change.path).unwrap_or_default();
-            if let Some(rule) = self.rules.semantic_violation(&change.path, &before, &after) {
-                found.push(Violation { path: change.path.clone(), rule });
-            }
+        let paths = changes.iter().flat_map(|change| [Some(&change.path), change.old_path.as_ref()]).flatten();
+        for path in paths.filter(|path| self.rules.needs_semantic_check(path)) {
+            let before = text(trusted, &self.commit, path);
+            let after = text(trusted, head, path);
+            let violation = self.rules.semantic_violation(path, before.as_deref(), after.as_deref());
+            found.extend(violation.map(|found| Violation { path: found.path, rule: found.rule }));
         }
         let nested = raw.iter().filter(|change| change.mode == NESTED && change.status == 'A');
         found.extend(nested.map(|change| Violation {
@@ -153,8 +153,7 @@ impl Base {
 
     /// Whether a file is protected, for the evidence's digest.
     pub(super) fn protects(&self, path: &str) -> bool {
-        let change = Change { status: ChangeStatus::Modified, path: path.to_owned(), old_path: None, lossy: false };
-        !self.rules.violations(&[change]).is_empty()
+        self.rules.rule(path).is_some()
     }
 }
 

@@ -27,39 +27,14 @@ pub(super) fn seconds(limit: u32) -> Duration {
     if limit == 0 { LONGEST } else { Duration::from_secs(u64::from(limit)) }
 }
 
-/// A gate's result with what the notes quote of it.
-struct Ran {
-    outcome: GateOutcome,
-    failed: Option<FailedGate>,
-}
-
 /// Gates run on one commit.
-pub(crate) struct Gates {
+pub(super) struct Gates {
     /// What goes into the journal.
-    pub(crate) verified: Verified,
+    pub(super) verified: Verified,
     failed: Vec<FailedGate>,
 }
 
-/// Runs gates one after the other on a side that shows the commit; all run, also after a failure (RUN-41).
-pub(crate) fn run(
-    side: &Side,
-    gates: &[&Gate],
-    folder: &Path,
-    label: &str,
-    stop: &dyn Fn() -> bool,
-) -> Result<Option<Vec<(GateOutcome, Option<FailedGate>)>>, String> {
-    fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
-    let mut results = Vec::new();
-    for gate in gates {
-        let log = folder.join(format!("{label}-{}.log", gate.name));
-        let ran = one(side, gate, &log, stop).map_err(|error| format!("gate {}: {error}", gate.name))?;
-        let Some(ran) = ran else { return Ok(None) };
-        results.push((ran.outcome, ran.failed));
-    }
-    Ok(Some(results))
-}
-
-fn one(side: &Side, gate: &Gate, log: &Path, stop: &dyn Fn() -> bool) -> Result<Option<Ran>, String> {
+fn one(side: &Side, gate: &Gate, log: &Path, stop: &dyn Fn() -> bool) -> Result<Option<(GateOutcome, Option<FailedGate>)>, String> {
     let limits = Limits { total: seconds(gate.timeout_seconds), idle: None, term_grace: Duration::from_secs(5) };
     let argv = ["sh", "-c", &gate.run].map(str::to_owned).to_vec();
     let request = side.request(argv, &[], Vec::new(), limits);
@@ -89,7 +64,7 @@ fn one(side: &Side, gate: &Gate, log: &Path, stop: &dyn Fn() -> bool) -> Result<
             None => notes::tail(&end),
         },
     });
-    Ok(Some(Ran { outcome: result, failed }))
+    Ok(Some((result, failed)))
 }
 
 struct Log(OutputFile);
@@ -119,25 +94,49 @@ fn read_back(log: &Path) -> io::Result<(String, String)> {
     Ok((hex(&hasher.finalize()), String::from_utf8_lossy(&end).into_owned()))
 }
 
-/// Shows a commit to the gates' side and runs them. `None` when stopped.
-pub(crate) fn verify(
+/// Runs gates on a commit from a new, empty checkout; `None` when stopped. For replays.
+pub(crate) fn run_gates(
+    setting: &Setting,
+    trusted: &Trusted,
+    commit: &str,
+    gates: &[Gate],
+    place: (&Path, &str),
+    stop: &dyn Fn() -> bool,
+) -> Result<Option<Vec<GateOutcome>>, String> {
+    let side = setting.gate(None, true).map_err(|error| error.to_string())?;
+    let gates: Vec<&Gate> = gates.iter().collect();
+    let done = verify(setting, trusted, &side, commit, &gates, place, stop)?;
+    Ok(done.map(|done| done.0))
+}
+
+/// Outcomes, and what the notes quote of the failing ones.
+type Ran = (Vec<GateOutcome>, Vec<FailedGate>);
+
+/// Shows a commit to the gates' side and runs them one after the other, also after a failure (RUN-41).
+fn verify(
     setting: &Setting,
     trusted: &Trusted,
     side: &Side,
     commit: &str,
-    clean: bool,
     gates: &[&Gate],
-    place: (&Path, &str),
+    (folder, label): (&Path, &str),
     stop: &dyn Fn() -> bool,
-) -> Result<Option<Gates>, String> {
-    side.check_out(&setting.trusted, commit, &setting.search_path).map_err(|error| error.to_string())?;
-    let tree = trusted.tree(commit).map_err(|error| error.to_string())?;
-    let Some(results) = run(side, gates, place.0, place.1, stop)? else { return Ok(None) };
-    let (outcomes, failed): (Vec<_>, Vec<_>) = results.into_iter().unzip();
-    Ok(Some(Gates {
-        verified: Verified { commit: commit.to_owned(), tree, clean, gates: outcomes },
-        failed: failed.into_iter().flatten().collect(),
-    }))
+) -> Result<Option<Ran>, String> {
+    side.check_out(trusted.directory(), commit, &setting.search_path).map_err(|error| error.to_string())?;
+    fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    let mut outcomes = Vec::new();
+    let mut failed = Vec::new();
+    for gate in gates {
+        let log = folder.join(format!("{label}-{}.log", gate.name));
+        match one(side, gate, &log, stop).map_err(|error| format!("gate {}: {error}", gate.name))? {
+            None => return Ok(None),
+            Some((outcome, failure)) => {
+                outcomes.push(outcome);
+                failed.extend(failure);
+            }
+        }
+    }
+    Ok(Some((outcomes, failed)))
 }
 
 impl Engine<'_> {
@@ -178,18 +177,12 @@ impl Engine<'_> {
         let gates: Vec<&Gate> = spec.gates.iter().filter(|gate| clean || gate.when == GateWhen::Always).collect();
         let control = self.control.clone();
         let folder = self.run.join("verify");
-        let result = verify(
-            &self.setting,
-            &self.trusted,
-            side,
-            commit,
-            clean,
-            &gates,
-            (&folder, label),
-            &|| control.stop().is_some(),
-        );
-        match result {
-            Ok(Some(gates)) => Ok(gates),
+        let tree = self.trusted.tree(commit)?;
+        let stop = || control.stop().is_some();
+        match verify(&self.setting, &self.trusted, side, commit, &gates, (&folder, label), &stop) {
+            Ok(Some((outcomes, failed))) => {
+                Ok(Gates { verified: Verified { commit: commit.to_owned(), tree, clean, gates: outcomes }, failed })
+            }
             Ok(None) => {
                 Err(control.stop().map_or_else(|| Halt::failed("run_error", "stopped".into()), Halt::Stopped))
             }

@@ -65,6 +65,15 @@ pub enum Isolation {
     },
 }
 
+impl std::fmt::Display for Isolation {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bubblewrap { version } => write!(out, "bubblewrap {version}"),
+            Self::None { reason } => write!(out, "none: {reason}"),
+        }
+    }
+}
+
 impl Sandbox {
     /// The command that starts `exe` as the far side; an error says why it cannot be had.
     pub(super) fn command(&self, exe: &Path) -> Result<Command, String> {

@@ -5,6 +5,7 @@ use loop_api::journal::{GateOutcome, Granted, Implemented, Refusal, Verdict};
 use loop_api::run::{CompletionMode, LoopRunSpec, Require};
 
 use super::state::State;
+use crate::counts::{self, TestCounts};
 
 /// Evidence level of a run that ends without gate and reviewer.
 pub const UNVERIFIED: &str = "Unverified";
@@ -185,26 +186,27 @@ fn gates(state: &State, spec: &LoopRunSpec, facts: &Implemented) -> Rule {
                 "a person has to choose a gate that fails on the base commit, or drop the requirement",
             );
         }
-        if !spec.review.enabled
-            && let (Some([passed, failed, skipped]), Some(now)) = (before.and_then(|run| run.counts), after.counts)
-        {
-            let fewer = now[0] + now[1] < passed + failed;
-            if fewer || now[2] > skipped {
-                return refuse(
-                    "tests_weakened",
-                    format!(
-                        "gate {} ran {} tests and skipped {}; on the base commit it ran {} and skipped {skipped}",
-                        gate.name,
-                        now[0] + now[1],
-                        now[2],
-                        passed + failed
-                    ),
-                    "restore the tests; make the code pass them instead",
-                );
-            }
+        let weakened = weakened(before, after);
+        if !spec.review.enabled && !weakened.is_empty() {
+            return refuse(
+                "tests_weakened",
+                format!("gate {}: {}, and no reviewer is on to accept it", gate.name, weakened.join(", ")),
+                "restore the tests; make the code pass them instead",
+            );
         }
     }
     Ok(())
+}
+
+/// What the test counts of a gate say against its run on the base commit.
+fn weakened(before: Option<&GateOutcome>, after: &GateOutcome) -> Vec<String> {
+    let read = |[passed, failed, skipped]: [u64; 3]| TestCounts { passed, failed, skipped };
+    match (before.and_then(|run| run.counts), after.counts) {
+        (Some(before), Some(after)) => {
+            counts::findings(&read(before), &read(after)).iter().map(ToString::to_string).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn before<'a>(state: &'a State, name: &str) -> Option<&'a GateOutcome> {

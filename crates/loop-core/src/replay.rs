@@ -1,0 +1,172 @@
+//! Replaying evidence: the gates again, on a clean clone, against what the evidence says.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use loop_api::evidence::{GateEvidence, Statement};
+use loop_api::journal::{GateOutcome, sha256};
+use loop_api::run::{Gate, GateWhen, Require};
+use serde::Serialize;
+
+use crate::engine::run_gates;
+use crate::exec::Isolation;
+use crate::far::Setting;
+use crate::git::Trusted;
+
+/// Why evidence cannot be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The evidence is not ours, or its commits are not there.
+    #[error("{0}")]
+    Refused(String),
+    /// It failed on the way.
+    #[error("replaying failed: {0}")]
+    Failed(String),
+}
+
+/// What a replay found.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Replay {
+    /// Run id.
+    pub run: String,
+    /// Commit that was checked.
+    pub commit: String,
+    /// Each gate, as the evidence has it and as it is now.
+    pub gates: Vec<ReplayedGate>,
+    /// What differs; empty when the evidence holds.
+    pub differences: Vec<String>,
+}
+
+/// One gate, before and after, recorded and replayed.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplayedGate {
+    /// Its name.
+    pub name: String,
+    /// On the base commit, now.
+    pub before: Option<GateOutcome>,
+    /// On the granted commit, now.
+    pub after: GateOutcome,
+}
+
+/// Where and with what a replay runs.
+#[derive(Debug)]
+pub struct Place {
+    /// Folder that is made for the replay and removed afterwards.
+    pub scratch: PathBuf,
+    /// Repository that holds the commits.
+    pub repository: PathBuf,
+    /// This program.
+    pub executable: PathBuf,
+    /// Whether bubblewrap works.
+    pub isolation: Isolation,
+    /// The caller's environment.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Replays a statement in a clean clone.
+pub fn replay(statement: &Statement, place: &Place, stop: &dyn Fn() -> bool) -> Result<Replay, Error> {
+    let result = replay_in(statement, place, stop);
+    // Best effort: the folder is the caller's, and a next replay makes a new one.
+    let _ = fs::remove_dir_all(&place.scratch);
+    result
+}
+
+fn replay_in(statement: &Statement, place: &Place, stop: &dyn Fn() -> bool) -> Result<Replay, Error> {
+    let predicate = &statement.predicate;
+    let failed = |error: String| Error::Failed(error);
+    fs::create_dir_all(&place.scratch).map_err(|error| failed(error.to_string()))?;
+    let clone = place.scratch.join("clone.git");
+    let trusted = Trusted::open(&clone, "replay").map_err(|error| failed(error.to_string()))?;
+    for (name, commit) in [("base", &predicate.base_commit), ("head", &predicate.head_commit)] {
+        if commit.len() < 40 || !commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(Error::Refused(format!("the evidence names {commit:?} as {name} commit, which is no commit id")));
+        }
+        trusted.import(&place.repository, commit, name).map_err(|_| {
+            let repository = place.repository.display();
+            Error::Refused(format!("{name} commit {commit} is not in {repository}; fetch it there first"))
+        })?;
+    }
+    let mut differences = Vec::new();
+    let tree = trusted.tree(&predicate.head_commit).map_err(|error| failed(error.to_string()))?;
+    if tree != predicate.head_tree {
+        differences.push(format!("the head commit has tree {tree}, the evidence says {}", predicate.head_tree));
+    }
+    let path = place.environment.get("PATH").cloned().unwrap_or_default();
+    let setting = Setting {
+        executable: place.executable.clone(),
+        isolation: place.isolation.clone(),
+        data: place.scratch.clone(),
+        sandboxes: place.scratch.join("sandbox"),
+        trusted: clone,
+        workspace: place.repository.clone(),
+        caller: place.environment.clone(),
+        search_path: crate::environment::search_path(&path, &[&place.repository]),
+        marker: format!("replay-{}", predicate.run),
+    };
+    let gates: Vec<Gate> = predicate.gates.iter().map(gate).collect();
+    let logs = place.scratch.join("logs");
+    let run = |commit: &str, label: &str| -> Result<Vec<GateOutcome>, Error> {
+        run_gates(&setting, &trusted, commit, &gates, (&logs, label), stop)
+            .map_err(failed)?
+            .ok_or_else(|| Error::Failed("stopped".into()))
+    };
+    let before = run(&predicate.base_commit, "before")?;
+    let after = run(&predicate.head_commit, "after")?;
+    let mut replayed = Vec::new();
+    for (recorded, (before, after)) in predicate.gates.iter().zip(before.into_iter().zip(after)) {
+        if sha256(recorded.command.as_bytes()) != recorded.command_sha256 {
+            differences.push(format!("gate {}: the command does not have the digest beside it", recorded.name));
+        }
+        compare(recorded, &before, &after, &mut differences);
+        let before = recorded.before.as_ref().map(|_| before);
+        replayed.push(ReplayedGate { name: recorded.name.clone(), before, after });
+    }
+    Ok(Replay { run: predicate.run.clone(), commit: predicate.head_commit.clone(), gates: replayed, differences })
+}
+
+fn gate(recorded: &GateEvidence) -> Gate {
+    Gate {
+        name: recorded.name.clone(),
+        run: recorded.command.clone(),
+        timeout_seconds: recorded.timeout_seconds,
+        when: GateWhen::Always,
+        require: Require::Pass,
+    }
+}
+
+/// Exit codes and test counts have to be the same; times and the exact output need not be.
+fn compare(recorded: &GateEvidence, before: &GateOutcome, after: &GateOutcome, differences: &mut Vec<String>) {
+    let pairs = recorded.before.iter().map(|old| ("base", old, before)).chain([("head", &recorded.after, after)]);
+    for (commit, old, new) in pairs {
+        if (old.exit_code, old.timed_out) != (new.exit_code, new.timed_out) {
+            differences.push(format!(
+                "gate {} on the {commit} commit: exit code {} now, {} in the evidence",
+                recorded.name, new.exit_code, old.exit_code
+            ));
+        }
+        if old.counts != new.counts {
+            let show = |counts: Option<[u64; 3]>| counts.map_or_else(|| "no test counts".into(), |[passed, failed, skipped]| format!("{passed} passed, {failed} failed, {skipped} skipped"));
+            differences.push(format!(
+                "gate {} on the {commit} commit: {} now, {} in the evidence",
+                recorded.name,
+                show(new.counts),
+                show(old.counts)
+            ));
+        }
+    }
+}
+
+/// Reads an evidence file.
+pub fn read(path: &Path) -> Result<Statement, Error> {
+    let shown = path.display();
+    let text = fs::read(path).map_err(|error| Error::Refused(format!("{shown} cannot be read: {error}")))?;
+    let statement: Statement = serde_json::from_slice(&text)
+        .map_err(|error| Error::Refused(format!("{shown} is no evidence of a run: {error}")))?;
+    if statement.predicate_type != loop_api::evidence::PREDICATE_TYPE {
+        return Err(Error::Refused(format!("{shown} holds a statement of another kind: {}", statement.predicate_type)));
+    }
+    Ok(statement)
+}

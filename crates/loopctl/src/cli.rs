@@ -1,0 +1,215 @@
+//! The command line, as types only; the comments here are the help texts.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Run AI coding agents in a loop until the work is verified done
+///
+/// A run works through a plan in a git worktree of its own: the agent implements, a reviewer judges, gates verify
+/// the committed tree, and only evidence completes it. Killed at any moment, it continues with `loopctl resume`.
+#[derive(Debug, Parser)]
+#[command(name = "loopctl", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// Folder in which runs are recorded [default: $XDG_DATA_HOME/loopd or ~/.local/share/loopd]
+    #[arg(long, global = true, env = "LOOP_DATA_DIR", value_name = "DIR", hide_env_values = true)]
+    pub(crate) data_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0    done; for run and resume: completed
+  1    the run failed, or something went wrong on the way
+  2    wrong usage, or refused before the start
+  3    the run was canceled
+  4    no such run
+  5    refused by a server
+  124  the run's deadline passed
+  130, 143  interrupted (SIGINT, SIGTERM); the run can be resumed";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a run and follow it to its end
+    #[command(after_help = "Examples:
+  loopctl run --local specs/login.md
+  loopctl run --local specs/login.md --gate test='cargo test --locked' --no-review
+  loopctl run --local --prompt 'Fix the off-by-one in pager.rs' --gate test='make test'
+  loopctl run --local -f looprun.yaml -o name
+
+The agent is `.loop/agent.sh` of the base commit; gates come from --gate or from verify_cmds in .loop/config.
+Progress goes to stderr; stdout gets the summary, or the LoopRun object with -o.")]
+    Run(Box<Run>),
+    /// Show the loop on a small throw-away project
+    #[command(after_help = "Examples:
+  loopctl demo             five tasks, one failing gate, one review that asks for a change, a verified merge
+  loopctl demo --liars     dishonest agents against the same task: who is caught, and by what")]
+    Demo(Demo),
+    /// List runs, newest first
+    #[command(visible_alias = "ls", after_help = "Examples:\n  loopctl list\n  loopctl list -o json | jq '.items[].status.phase'")]
+    List(Listing),
+    /// Show one run: what happened, step by step, and where everything lies
+    #[command(after_help = "Examples:\n  loopctl inspect login-3f9a1\n  loopctl inspect login-3f9a1 -o yaml")]
+    Inspect(One),
+    /// Continue a run that was interrupted, or give a failed one another try
+    #[command(after_help = "Examples:
+  loopctl resume login-3f9a1
+
+An interrupted run continues from its last checkpoint. A failed or canceled one gets fresh limits and keeps its work.")]
+    Resume(One),
+    /// Cancel a run; its agent is killed within seconds, its branch and record stay
+    #[command(after_help = "Examples:\n  loopctl cancel login-3f9a1")]
+    Cancel(One),
+    /// Replay the evidence of a completed run in a clean clone and say what differs
+    #[command(after_help = "Examples:
+  loopctl verify login-3f9a1
+  loopctl verify --evidence evidence.json --repository ~/src/app")]
+    Verify(Verify),
+    /// Print a completion script
+    #[command(after_help = "Examples:
+  loopctl completion bash > ~/.local/share/bash-completion/completions/loopctl")]
+    Completion {
+        /// Shell to complete for
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How objects are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// One JSON document
+    Json,
+    /// One YAML document
+    Yaml,
+    /// Names that the other commands accept
+    Name,
+    /// More columns
+    Wide,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Spec file, in the repository and committed
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: Option<String>,
+    /// Plan file [default: PLANS/<spec>-plan.md, if it exists]
+    #[arg(value_name = "PLAN")]
+    pub(crate) plan: Option<String>,
+    /// Run on this machine; the only place in this version
+    #[arg(long)]
+    pub(crate) local: bool,
+    /// Say the task in words instead of naming a spec; `-` reads it from stdin
+    #[arg(long, short = 'p', value_name = "TEXT", conflicts_with_all = ["spec", "plan"])]
+    pub(crate) prompt: Option<String>,
+    /// Take the run from a LoopRun manifest; `-` reads it from stdin. Flags win over it
+    #[arg(long, short = 'f', value_name = "FILE")]
+    pub(crate) filename: Option<String>,
+    /// Name the run; it also names branch and worktree [default: the spec's]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Agent to run
+    #[arg(long, value_name = "AGENT")]
+    pub(crate) agent: Option<String>,
+    /// Program of the script agent, instead of .loop/agent.sh of the base commit
+    #[arg(long, value_name = "PATH")]
+    pub(crate) agent_script: Option<PathBuf>,
+    /// Add a gate: a shell command that must exit 0; replaces verify_cmds. Repeatable
+    #[arg(long, value_name = "NAME=COMMAND")]
+    pub(crate) gate: Vec<String>,
+    /// Add a gate that runs only when completion is asked for. Repeatable
+    #[arg(long, value_name = "NAME=COMMAND")]
+    pub(crate) final_gate: Vec<String>,
+    /// Run without a reviewer
+    #[arg(long)]
+    pub(crate) no_review: bool,
+    /// Let a run start that has neither gate nor reviewer; it ends with Verified=False
+    #[arg(long)]
+    pub(crate) allow_unverified: bool,
+    /// Implementations at most [default: 50]
+    #[arg(long, value_name = "N")]
+    pub(crate) iterations: Option<u32>,
+    /// Where the completion token must stand in the agent's final message
+    #[arg(long, value_name = "MODE", value_enum)]
+    pub(crate) completion_mode: Option<Mode>,
+    /// Seconds until the whole run is stopped
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) deadline: Option<u32>,
+    /// Branch to start from [default: the one checked out]
+    #[arg(long, value_name = "BRANCH")]
+    pub(crate) base_branch: Option<String>,
+    /// Put before the run's name to make its branch [default: run/]
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) run_branch_prefix: Option<String>,
+    /// Branch that gets the verified work [default: agent/<spec>]
+    #[arg(long, value_name = "BRANCH")]
+    pub(crate) merge_target: Option<String>,
+    /// How the verified work gets there
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub(crate) merge_strategy: Option<Strategy>,
+    /// Where the worktree goes [default: ../{{ repo }}.{{ run_branch | sanitize }}]
+    #[arg(long, value_name = "TEMPLATE")]
+    pub(crate) worktree_path_template: Option<String>,
+    /// Print the LoopRun object at the end instead of the summary
+    #[arg(long, short = 'o', value_enum)]
+    pub(crate) output: Option<Output>,
+}
+
+/// Where the completion token must stand.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Mode {
+    /// The token is the whole message
+    Exact,
+    /// The token is the last line
+    Trailing,
+}
+
+/// How verified work reaches its target.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Strategy {
+    /// Nothing is merged
+    None,
+    /// A merge commit
+    Merge,
+    /// One commit
+    Squash,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Run dishonest agents instead, and say what caught each
+    #[arg(long)]
+    pub(crate) liars: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Listing {
+    /// How to print
+    #[arg(long, short = 'o', value_enum)]
+    pub(crate) output: Option<Output>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct One {
+    /// Name, uid, or the beginning of either, as `loopctl list` prints them
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// How to print
+    #[arg(long, short = 'o', value_enum)]
+    pub(crate) output: Option<Output>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Name, uid, or the beginning of either
+    #[arg(value_name = "RUN", required_unless_present = "evidence")]
+    pub(crate) run: Option<String>,
+    /// Evidence file of a run that this machine does not know
+    #[arg(long, value_name = "FILE", requires = "repository", conflicts_with = "run")]
+    pub(crate) evidence: Option<PathBuf>,
+    /// Repository that holds the commits of the evidence
+    #[arg(long, value_name = "DIR")]
+    pub(crate) repository: Option<PathBuf>,
+    /// Print the comparison as JSON
+    #[arg(long, short = 'o', value_enum)]
+    pub(crate) output: Option<Output>,
+}

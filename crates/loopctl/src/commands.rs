@@ -1,0 +1,41 @@
+//! One file per verb; this one only hands over.
+
+mod cancel;
+mod demo;
+mod drive;
+mod inspect;
+mod liars;
+mod list;
+mod resume;
+mod run;
+mod verify;
+
+use clap::CommandFactory as _;
+
+use crate::cli::{Cli, Command};
+use crate::error::{OK, Result};
+use crate::runs;
+
+/// Carries a command out and gives the exit code.
+pub(crate) fn run(cli: Cli) -> Result {
+    let Cli { data_dir, command } = cli;
+    if let Command::Completion { shell } = command {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "loopctl", &mut script);
+        crate::printer::data(&String::from_utf8_lossy(&script))?;
+        return Ok(OK);
+    }
+    if let Command::Demo(demo) = command {
+        return if demo.liars { liars::run() } else { demo::run() };
+    }
+    let store = runs::store(data_dir)?;
+    match command {
+        Command::Run(arguments) => run::run(&store, *arguments),
+        Command::List(arguments) => list::run(&store, &arguments),
+        Command::Inspect(arguments) => inspect::run(&store, &arguments),
+        Command::Resume(arguments) => resume::run(&store, &arguments),
+        Command::Cancel(arguments) => cancel::run(&store, &arguments),
+        Command::Verify(arguments) => verify::run(&store, &arguments),
+        Command::Completion { .. } | Command::Demo(_) => Ok(OK),
+    }
+}

@@ -1,0 +1,58 @@
+//! `loopctl cancel`.
+
+use std::time::{Duration, Instant};
+
+use loop_api::journal::Event;
+use loop_api::phase::RunPhase;
+use loop_core::exec;
+use loop_core::store::{Journal, Store};
+
+use crate::cli::One;
+use crate::error::{Error, OK, Result};
+use crate::{printer, runs};
+
+/// Longest wait for a running engine to stop: kill, checkpoint, record.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) fn run(store: &Store, arguments: &One) -> Result {
+    let recorded = runs::find(store, &arguments.run)?;
+    let name = recorded.object.metadata.name.clone();
+    match recorded.state.phase {
+        // Asked twice is no error (RUN-76).
+        RunPhase::Canceled => {}
+        RunPhase::Completed | RunPhase::Failed => {
+            let phase = recorded.state.phase.as_str();
+            return Err(Error::usage(format!("{name} has ended already ({phase}); there is nothing to cancel")));
+        }
+        _ => stop(store, &recorded.uid)?,
+    }
+    let recorded = runs::find(store, &recorded.uid)?;
+    if !printer::object(&recorded.object, arguments.output)? {
+        printer::data(&format!("{name} {}\n", recorded.state.phase.as_str().to_lowercase()))?;
+    }
+    Ok(OK)
+}
+
+fn stop(store: &Store, uid: &str) -> Result<()> {
+    let dir = store.run(uid);
+    dir.request_cancel()?;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(_lock) = dir.lock()? {
+            let mut journal = Journal::open(&dir.journal())?;
+            if !journal.state().phase.is_terminal() {
+                exec::sweep_marked(uid, Duration::from_secs(10));
+                if let Some(open) = journal.state().open.clone() {
+                    journal.append(Event::StepInterrupted { step_id: open.id })?;
+                }
+                journal.append(Event::RunCanceled)?;
+            }
+            dir.clear_cancel();
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            return Err(Error::failed("the engine of the run has not stopped yet; it will at its next step"));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,107 @@
+//! Driving a run in the foreground: signals in, progress out, exit code at the end.
+
+use std::path::Path;
+
+use loop_api::journal::Record;
+use loop_api::phase::{ExitReason, RunPhase};
+use loop_core::control::Signals;
+use loop_core::engine::{End, Engine, Host, Observer};
+use loop_core::exec;
+use loop_core::machine::State;
+use loop_core::store::Store;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals as SignalStream;
+
+use crate::error::{CANCELED, Error, FAILED, OK, Result, SIGNAL, TIMED_OUT};
+use crate::printer::say;
+use crate::runs;
+use crate::view::progress;
+
+/// Prints progress lines to stderr.
+struct Lines {
+    quiet: bool,
+}
+
+impl Observer for Lines {
+    fn record(&mut self, record: &Record, state: &State) {
+        if self.quiet {
+            return;
+        }
+        for line in progress::lines(record, state) {
+            say(&line);
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        say(text);
+    }
+}
+
+/// What this process brings to a run.
+pub(crate) fn host(signals: Signals) -> Result<Host> {
+    Ok(Host {
+        executable: runs::executable()?,
+        isolation: exec::probe(),
+        signals,
+        environment: loop_core::caller_environment(),
+    })
+}
+
+/// Takes a run up and drives it to its end or to a signal; gives the exit code.
+pub(crate) fn to_the_end(store: &Store, uid: &str, quiet: bool) -> Result {
+    let signals = Signals::default();
+    let mut stream = SignalStream::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|error| Error::failed(format!("signals cannot be watched: {error}")))?;
+    let handle = stream.handle();
+    let raised = signals.clone();
+    let watcher = std::thread::spawn(move || {
+        for signal in stream.forever() {
+            raised.raise(signal);
+        }
+    });
+    let result = follow(store, uid, quiet, signals);
+    handle.close();
+    // The watcher only stores a number; it cannot have failed in a way that matters now.
+    let _ = watcher.join();
+    result
+}
+
+fn follow(store: &Store, uid: &str, quiet: bool, signals: Signals) -> Result {
+    let host = host(signals)?;
+    let mut lines = Lines { quiet };
+    let mut engine = Engine::open(store, uid, &host, &mut lines)?;
+    match engine.drive()? {
+        End::Interrupted(signal) => {
+            let name = engine.state().created.as_ref().map(|created| created.name.clone()).unwrap_or_default();
+            say(&format!("interrupted; nothing is lost: loopctl resume {name}"));
+            Ok(SIGNAL.saturating_add(u8::try_from(signal).unwrap_or(0)))
+        }
+        End::Ended => Ok(exit_code(engine.state())),
+    }
+}
+
+/// The exit code of an ended run.
+pub(crate) fn exit_code(state: &State) -> u8 {
+    match (state.phase, &state.ended) {
+        (RunPhase::Completed, _) => OK,
+        (RunPhase::Canceled, _) => CANCELED,
+        (_, Some((ExitReason::TimedOut, _, _))) => TIMED_OUT,
+        _ => FAILED,
+    }
+}
+
+/// The current folder, or why it cannot be had.
+pub(crate) fn directory() -> Result<std::path::PathBuf> {
+    std::env::current_dir().map_err(|error| Error::usage(format!("the current folder is gone: {error}")))
+}
+
+/// Reads a file, or stdin for `-`.
+pub(crate) fn read(name: &str) -> Result<String> {
+    if name == "-" {
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut std::io::stdin(), &mut text)
+            .map_err(|error| Error::usage(format!("stdin cannot be read as text: {error}")))?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(Path::new(name)).map_err(|error| Error::usage(format!("{name} cannot be read: {error}")))
+}

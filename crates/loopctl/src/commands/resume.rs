@@ -1,0 +1,26 @@
+//! `loopctl resume`.
+
+use loop_api::phase::RunPhase;
+use loop_core::store::Store;
+
+use super::drive;
+use crate::cli::One;
+use crate::error::{Error, Result};
+use crate::{printer, runs, view};
+
+pub(super) fn run(store: &Store, arguments: &One) -> Result {
+    let recorded = runs::find(store, &arguments.run)?;
+    let name = &recorded.object.metadata.name;
+    if recorded.alive {
+        return Err(Error::usage(format!("{name} is running already, in another process")));
+    }
+    if recorded.state.phase == RunPhase::Completed && !view::is_unfinished(&recorded.state) {
+        return Err(Error::usage(format!("{name} is completed; there is nothing left to resume")));
+    }
+    let code = drive::to_the_end(store, &recorded.uid, false)?;
+    let recorded = runs::find(store, &recorded.uid)?;
+    if !printer::object(&recorded.object, arguments.output)? {
+        printer::data(&view::summary::text(&recorded))?;
+    }
+    Ok(code)
+}

@@ -1,0 +1,107 @@
+//! `loopctl run`.
+
+use loop_core::config::set;
+use loop_core::create::{self, Request};
+use loop_core::store::Store;
+use serde_json::{Value, json};
+
+use super::drive;
+use crate::cli::{Mode, Run, Strategy};
+use crate::error::{Error, Result};
+use crate::printer::{self, say};
+use crate::{runs, view};
+
+pub(super) fn run(store: &Store, arguments: Run) -> Result {
+    let output = arguments.output;
+    let request = request(arguments)?;
+    let new = create::create(store, &request)?;
+    for warning in &new.warnings {
+        say(&format!("warning: {warning}"));
+    }
+    let code = drive::to_the_end(store, &new.uid, false)?;
+    let recorded = runs::find(store, &new.uid)?;
+    if !printer::object(&recorded.object, output)? {
+        printer::data(&view::summary::text(&recorded))?;
+    }
+    Ok(code)
+}
+
+fn request(arguments: Run) -> Result<Request> {
+    let flags = flags(&arguments)?;
+    let Run { spec, plan, local, prompt, filename, name, agent_script, .. } = arguments;
+    if !local {
+        return Err(Error::usage("say where to run: --local runs on this machine, the only place in this version"));
+    }
+    let (manifest, manifest_name) = match &filename {
+        Some(file) => manifest(file)?,
+        None => (json!({}), None),
+    };
+    Ok(Request {
+        directory: drive::directory()?,
+        spec,
+        plan,
+        prompt: prompt.map(|text| if text == "-" { drive::read("-") } else { Ok(text) }).transpose()?,
+        name: name.or(manifest_name),
+        agent_script,
+        manifest,
+        flags,
+        environment: loop_core::caller_environment(),
+    })
+}
+
+/// The `spec` of a manifest and its name.
+fn manifest(file: &str) -> Result<(Value, Option<String>)> {
+    let text = drive::read(file)?;
+    let wrong = |reason: String| Error::usage(format!("{file} is no LoopRun manifest: {reason}"));
+    let value: Value = serde_saphyr::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    if value["kind"] != "LoopRun" {
+        return Err(wrong(format!("kind is {}, expected LoopRun", value["kind"])));
+    }
+    if value["apiVersion"] != loop_api::run::API_VERSION {
+        let expected = loop_api::run::API_VERSION;
+        return Err(wrong(format!("apiVersion is {}, expected {expected}", value["apiVersion"])));
+    }
+    if !value["spec"].is_object() {
+        return Err(wrong("it has no spec".into()));
+    }
+    let name = value["metadata"]["name"].as_str().map(str::to_owned);
+    Ok((value["spec"].clone(), name))
+}
+
+/// Flags as a patch on the spec.
+fn flags(arguments: &Run) -> Result<Value> {
+    let mut patch = json!({});
+    let mut put = |path: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            set(&mut patch, path, value);
+        }
+    };
+    put("/agent/adapter", arguments.agent.as_ref().map(|name| json!(name)));
+    put("/review/enabled", arguments.no_review.then(|| json!(false)));
+    put("/loop/allowUnverified", arguments.allow_unverified.then(|| json!(true)));
+    put("/loop/iterations", arguments.iterations.map(|count| json!(count)));
+    put("/limits/activeDeadlineSeconds", arguments.deadline.map(|seconds| json!(seconds)));
+    put("/repository/ref", arguments.base_branch.as_ref().map(|name| json!(name)));
+    put("/worktree/runBranchPrefix", arguments.run_branch_prefix.as_ref().map(|prefix| json!(prefix)));
+    put("/worktree/pathTemplate", arguments.worktree_path_template.as_ref().map(|template| json!(template)));
+    put("/delivery/targetBranch", arguments.merge_target.as_ref().map(|name| json!(name)));
+    put("/loop/completionMode", arguments.completion_mode.map(|mode| match mode {
+        Mode::Exact => json!("Exact"),
+        Mode::Trailing => json!("Trailing"),
+    }));
+    match arguments.merge_strategy {
+        None => {}
+        Some(Strategy::None) => put("/delivery/mode", Some(json!("None"))),
+        Some(Strategy::Merge) => put("/delivery/strategy", Some(json!("Merge"))),
+        Some(Strategy::Squash) => put("/delivery/strategy", Some(json!("Squash"))),
+    }
+    let mut gates = Vec::new();
+    for (given, when) in arguments.gate.iter().map(|gate| (gate, "Always")).chain(arguments.final_gate.iter().map(|gate| (gate, "Final"))) {
+        let Some((name, command)) = given.split_once('=') else {
+            return Err(Error::usage(format!("gate {given:?} has no name; write NAME=COMMAND, for instance test='make test'")));
+        };
+        gates.push(json!({"name": name.trim(), "run": command, "when": when}));
+    }
+    put("/gates", Some(json!(gates)).filter(|_| !gates.is_empty()));
+    Ok(patch)
+}

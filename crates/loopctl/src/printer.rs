@@ -1,0 +1,78 @@
+//! What goes where: data to stdout, everything else to stderr. Colours only on a terminal, never the only sign.
+
+use std::io::{self, Write as _};
+
+use anstyle::{AnsiColor, Style};
+use loop_api::run::{List, LoopRun, RESOURCE};
+
+use crate::cli::Output;
+use crate::error::{Error, Result};
+
+/// Green.
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+/// Red.
+pub(crate) const BAD: Style = AnsiColor::Red.on_default();
+/// Dim.
+pub(crate) const DIM: Style = Style::new().dimmed();
+/// Bold.
+pub(crate) const BOLD: Style = Style::new().bold();
+
+/// Writes data to stdout.
+pub(crate) fn data(text: &str) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Writes a line for people to stderr.
+pub(crate) fn say(text: &str) {
+    // Progress that nobody reads any more is no reason to stop a run.
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// Writes an error line to stderr.
+pub(crate) fn complain(text: &str) {
+    say(text);
+}
+
+/// A piece of text in a style.
+pub(crate) fn paint(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Prints one run in a machine's format; `false` when people are to read it.
+pub(crate) fn object(run: &LoopRun, output: Option<Output>) -> Result<bool> {
+    let text = match output {
+        None | Some(Output::Wide) => return Ok(false),
+        Some(Output::Name) => format!("{}\n", name(run)),
+        Some(Output::Json) => json(run)?,
+        Some(Output::Yaml) => yaml(run)?,
+    };
+    data(&text)?;
+    Ok(true)
+}
+
+/// Prints several runs in a machine's format; `false` when people are to read it.
+pub(crate) fn list(runs: &[LoopRun], output: Option<Output>) -> Result<bool> {
+    let text = match output {
+        None | Some(Output::Wide) => return Ok(false),
+        Some(Output::Name) => runs.iter().map(|run| format!("{}\n", name(run))).collect(),
+        Some(Output::Json) => json(&List::new(runs))?,
+        Some(Output::Yaml) => yaml(&List::new(runs))?,
+    };
+    data(&text)?;
+    Ok(true)
+}
+
+fn name(run: &LoopRun) -> String {
+    format!("{RESOURCE}/{}", run.metadata.name)
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Error::failed(error.to_string()))?;
+    Ok(text + "\n")
+}
+
+fn yaml(value: &impl serde::Serialize) -> Result<String> {
+    serde_saphyr::to_string(value).map_err(|error| Error::failed(error.to_string()))
+}

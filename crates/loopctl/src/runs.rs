@@ -1,0 +1,94 @@
+//! Finding runs in the data directory.
+
+use std::path::{Path, PathBuf};
+
+use loop_api::run::LoopRun;
+use loop_core::machine::State;
+use loop_core::object;
+use loop_core::store::{RunDir, Store, read_journal};
+
+use crate::error::{Error, Result};
+
+/// A recorded run.
+pub(crate) struct Recorded {
+    /// Its uid.
+    pub(crate) uid: String,
+    /// Its folder.
+    pub(crate) dir: RunDir,
+    /// What its journal adds up to.
+    pub(crate) state: State,
+    /// Whether an engine works on it.
+    pub(crate) alive: bool,
+    /// The object.
+    pub(crate) object: LoopRun,
+}
+
+/// The data directory by flag, environment and convention.
+pub(crate) fn store(flag: Option<PathBuf>) -> Result<Store> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let root = flag
+        .or_else(|| set("XDG_DATA_HOME").map(|base| base.join("loopd")))
+        .or_else(|| set("HOME").map(|home| home.join(".local/share/loopd")))
+        .ok_or_else(|| Error::usage("neither HOME nor LOOP_DATA_DIR is set, so there is no place to record runs"))?;
+    let root = if root.is_absolute() { root } else { std::env::current_dir()?.join(root) };
+    Ok(Store::at(root))
+}
+
+/// Reads one run; `None` when it was never fully created.
+fn load(uid: String, dir: RunDir) -> Result<Option<Recorded>> {
+    let alive = dir.is_alive();
+    let (_, state) = read_journal(&dir.journal())?;
+    let Some(object) = object::loop_run(&state, &dir, alive) else { return Ok(None) };
+    Ok(Some(Recorded { uid, dir, state, alive, object }))
+}
+
+/// All runs, newest first; those that cannot be read are named on stderr and left out.
+pub(crate) fn all(store: &Store) -> Result<Vec<Recorded>> {
+    let mut runs = Vec::new();
+    for (uid, dir) in store.runs()?.into_iter().rev() {
+        if !dir.journal().exists() {
+            continue;
+        }
+        match load(uid.clone(), dir) {
+            Ok(Some(run)) => runs.push(run),
+            Ok(None) => {}
+            Err(error) => crate::printer::say(&format!("warning: run {uid} left out: {error:?}")),
+        }
+    }
+    Ok(runs)
+}
+
+/// Finds a run by name, uid or an unambiguous beginning, with or without `looprun.agentloop.dev/` before it.
+pub(crate) fn find(store: &Store, given: &str) -> Result<Recorded> {
+    let wanted = given.rsplit_once('/').map_or(given, |(_, name)| name);
+    if wanted.is_empty() {
+        return Err(Error::usage("the run's name is empty; `loopctl list` shows what there is"));
+    }
+    let runs = all(store)?;
+    let is = |run: &Recorded| run.uid == wanted || run.object.metadata.name == wanted;
+    let begins = |run: &Recorded| run.uid.starts_with(wanted) || run.object.metadata.name.starts_with(wanted);
+    let exact: Vec<usize> = (0..runs.len()).filter(|at| is(&runs[*at])).collect();
+    let found = if exact.is_empty() { (0..runs.len()).filter(|at| begins(&runs[*at])).collect() } else { exact };
+    match found[..] {
+        [] => Err(Error::not_found(format!("no run is called {wanted}; `loopctl list` shows what there is"))),
+        [at] => runs.into_iter().nth(at).ok_or_else(|| Error::not_found("the run is gone")),
+        _ => {
+            let names: Vec<&str> = found.iter().take(5).map(|at| runs[*at].object.metadata.name.as_str()).collect();
+            Err(Error::usage(format!("{wanted} could be any of {}; give more of the name", names.join(", "))))
+        }
+    }
+}
+
+/// This program's path, which is also the far side's program.
+pub(crate) fn executable() -> Result<PathBuf> {
+    std::env::current_exe().map_err(|error| Error::failed(format!("this program's own file cannot be found: {error}")))
+}
+
+/// A path for people: with `~` for their home.
+pub(crate) fn shown(path: &Path) -> String {
+    let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.as_os_str().len() > 1);
+    match home.and_then(|home| path.strip_prefix(home).ok().map(Path::to_owned)) {
+        Some(rest) => format!("~/{}", rest.display()),
+        None => path.display().to_string(),
+    }
+}

@@ -1,0 +1,40 @@
+//! What people read: pure functions from a run to text.
+
+pub(crate) mod inspect;
+pub(crate) mod progress;
+pub(crate) mod summary;
+pub(crate) mod table;
+
+use loop_api::phase::RunPhase;
+use loop_core::machine::State;
+use loop_core::object::is_interrupted;
+
+/// Whether a completed run still has its worktree to clean up.
+pub(crate) fn is_unfinished(state: &State) -> bool {
+    state.phase == RunPhase::Completed && state.merged.is_some() && state.cleanup.is_none()
+}
+
+/// The one word for a run, with the one that the journal cannot know.
+pub(crate) fn word(state: &State, alive: bool) -> &'static str {
+    if is_interrupted(state, alive) { "Interrupted" } else { state.phase.as_str() }
+}
+
+/// Milliseconds as people say them.
+pub(crate) fn duration(milliseconds: u64) -> String {
+    match milliseconds {
+        0..1000 => format!("{milliseconds} ms"),
+        1000..60_000 => format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100),
+        60_000..3_600_000 => format!("{} min {:02} s", milliseconds / 60_000, milliseconds / 1000 % 60),
+        _ => format!("{} h {:02} min", milliseconds / 3_600_000, milliseconds / 60_000 % 60),
+    }
+}
+
+/// The first digits of a commit, as git shows them.
+pub(crate) fn short(commit: &str) -> &str {
+    commit.get(..10).unwrap_or(commit)
+}
+
+/// A number with its word in the right form.
+pub(crate) fn count(number: usize, word: &str) -> String {
+    if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
+}

@@ -1,0 +1,85 @@
+//! The end of a run in a dozen lines: what was done, what stands behind it, where everything lies.
+
+use loop_api::journal::GateOutcome;
+use loop_api::phase::RunPhase;
+
+use super::{count, duration, short, word};
+use crate::printer::{BAD, BOLD, GOOD, paint};
+use crate::runs::{Recorded, shown};
+
+/// The summary of a run.
+pub(crate) fn text(run: &Recorded) -> String {
+    let state = &run.state;
+    let name = &run.object.metadata.name;
+    let style = if state.phase == RunPhase::Completed { GOOD } else { BAD };
+    let mut lines = vec![String::new(), format!("{} {}", paint(BOLD, name), paint(style, word(state, run.alive)))];
+    if let Some((_, reason, message)) = &state.ended
+        && state.phase != RunPhase::Completed
+    {
+        lines.push(format!("  why        {reason}"));
+        if !message.is_empty() && message != reason {
+            lines.push(format!("             {message}"));
+        }
+    }
+    let (done, total) = loop_core::object::tasks(state);
+    let time = u64::try_from(state.last_ms - state.started_ms).unwrap_or(0);
+    let iterations = count(state.iteration as usize, "iteration");
+    lines.push(format!("  done       {done} of {total} plan tasks in {iterations}, {}", duration(time)));
+    evidence(run, &mut lines);
+    delivery(run, &mut lines);
+    lines.push(format!("  record     {}", shown(run.dir.path())));
+    if let Some(created) = &state.created {
+        let copy = std::path::Path::new(&created.workspace_root).join("logs/loop").join(format!("run-{}", run.uid));
+        if copy.exists() {
+            lines.push(format!("  copy       {}", shown(&copy)));
+        }
+    }
+    let next = match state.phase {
+        RunPhase::Completed => format!("loopctl verify {name}"),
+        RunPhase::Canceled | RunPhase::Failed => format!("loopctl inspect {name}; loopctl resume {name} tries again"),
+        _ => format!("loopctl resume {name}"),
+    };
+    lines.push(format!("  next       {next}"));
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn evidence(run: &Recorded, lines: &mut Vec<String>) {
+    let state = &run.state;
+    let Some(granted) = &state.granted else { return };
+    lines.push(format!("  evidence   {} at {}; isolation {}", granted.level, short(&granted.commit), state.isolation));
+    let before = |name: &str| state.baseline.as_ref()?.gates.iter().find(|run| run.name == name);
+    for after in state.granted_gates.iter().flat_map(|run| &run.gates) {
+        let was = before(&after.name).map_or_else(|| "not run".into(), result);
+        lines.push(format!("             gate {}: before {was}, after {}", after.name, result(after)));
+    }
+    if let Some(review) = state.current.reviewed.as_ref().filter(|review| review.tree == granted.tree) {
+        lines.push(format!("             reviewer approved tree {}", short(&review.tree)));
+    }
+    lines.push(format!("             {}", shown(&run.dir.join("evidence.json"))));
+}
+
+fn result(run: &GateOutcome) -> String {
+    let word = if run.passed() { "pass" } else { "fail" };
+    match run.counts {
+        Some([passed, failed, 0]) => format!("{word} ({passed} passed, {failed} failed)"),
+        Some([passed, failed, skipped]) => format!("{word} ({passed} passed, {failed} failed, {skipped} skipped)"),
+        None => format!("{word} (exit {})", run.exit_code),
+    }
+}
+
+fn delivery(run: &Recorded, lines: &mut Vec<String>) {
+    let state = &run.state;
+    let Some(facts) = &state.worktree else { return };
+    lines.push(format!("  branch     {}", facts.run_branch));
+    if let Some(merged) = &state.merged {
+        lines.push(format!("  merged     {} at {}", merged.target, short(&merged.commit)));
+    }
+    match &state.cleanup {
+        Some((status, _)) if status == "cleaned" => {
+            lines.push(format!("  worktree   removed; its diff is {}", shown(&run.dir.join("changes.diff"))));
+        }
+        Some((_, message)) => lines.push(format!("  worktree   {} (kept: {message})", facts.worktree_path)),
+        None => lines.push(format!("  worktree   {}", facts.worktree_path)),
+    }
+}

@@ -1,0 +1,47 @@
+//! `loopctl list` as a table, in the manner of kubectl: no borders, columns by content.
+
+use loop_core::object::tasks;
+
+use super::word;
+use crate::runs::Recorded;
+
+/// The table of runs.
+pub(crate) fn runs(runs: &[Recorded], wide: bool) -> String {
+    let mut header = vec!["NAME", "PHASE", "STEP", "ITER", "TASKS", "CREATED"];
+    if wide {
+        header.extend(["BRANCH", "WORKSPACE", "REASON"]);
+    }
+    let mut rows = vec![header.into_iter().map(str::to_owned).collect::<Vec<_>>()];
+    rows.extend(runs.iter().map(|run| row(run, wide)));
+    let columns = rows[0].len();
+    let widths: Vec<usize> =
+        (0..columns).map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        text.push_str(cells.join("   ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn row(run: &Recorded, wide: bool) -> Vec<String> {
+    let (done, total) = tasks(&run.state);
+    let created = run.object.metadata.creation_timestamp.clone().unwrap_or_default();
+    let step = run.state.open.as_ref().map_or("-", |open| open.phase.as_str());
+    let mut cells = vec![
+        run.object.metadata.name.clone(),
+        word(&run.state, run.alive).to_owned(),
+        step.to_owned(),
+        run.state.iteration.to_string(),
+        format!("{done}/{total}"),
+        created.replace('T', " ").trim_end_matches('Z').to_owned(),
+    ];
+    if wide {
+        let facts = run.state.worktree.as_ref();
+        cells.push(facts.map_or_else(|| "-".into(), |facts| facts.run_branch.clone()));
+        cells.push(run.state.created.as_ref().map(|created| created.workspace_root.clone()).unwrap_or_default());
+        cells.push(run.state.ended.as_ref().map_or_else(|| "-".into(), |(_, reason, _)| reason.chars().take(60).collect()));
+    }
+    cells
+}
