@@ -63,7 +63,7 @@ pub(crate) const LIARS: &[File] = &[
     embedded!("liars", "12-blocked.sh"),
     embedded!("liars", "13-uncommitted.sh"),
     embedded!("liars", "14-new-history.sh"),
-    embedded!("liars", "15-detached.sh"),
+    embedded!("liars", "15-nested.sh"),
     embedded!("liars", "90-hardcodes.sh"),
 ];
 

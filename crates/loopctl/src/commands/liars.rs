@@ -47,7 +47,7 @@ pub(super) fn run() -> Result {
         let recorded = runs::find(&store, &new.uid)?;
         let row = Row {
             name: name.to_owned(),
-            says: script.lines().nth(1).unwrap_or_default().trim_start_matches("# ").to_owned(),
+            says: script.lines().nth(1).unwrap_or_default().trim_start_matches("# ").trim_end_matches('.').to_owned(),
             believed: recorded.state.phase == RunPhase::Completed,
             expected: name.starts_with("00") || name.starts_with(STILL_FOOLED),
             why: why(&recorded.state),

@@ -1,0 +1,86 @@
+#!/bin/sh
+# Everything the tests need, then all tests: `tests/run.sh [--require all] [RUNG ...]`.
+#
+# Rungs, from fast to slow: lint, unit, loop, demo. Each prints its time against a budget. Where a machine cannot run a
+# rung, this says which and why; with CI=true or --require all that is a failure.
+set -eu
+cd "$(dirname "$0")/.."
+rungs= require=${CI:+all}
+while [ $# -gt 0 ]; do
+  case $1 in
+    --require) require=$2; shift ;;
+    -h | --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -*) echo "unknown option $1; see tests/run.sh --help" >&2; exit 2 ;;
+    *) rungs="$rungs $1" ;;
+  esac
+  shift
+done
+rungs=${rungs:-lint unit loop demo}
+export LOOP_REQUIRE="${require:-}"
+
+say() { printf '%s\n' "$*"; }
+missing() {
+  say "MISSING: $1"
+  if [ "$require" = all ]; then say "0 passed, 1 failed"; exit 1; fi
+}
+
+# Packages: installed on Debian as root, named elsewhere.
+need=
+for pair in git:git bwrap:bubblewrap jq:jq cc:gcc; do
+  command -v "${pair%%:*}" >/dev/null 2>&1 || need="$need ${pair#*:}"
+done
+if [ -n "$need" ]; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    say "installing$need"
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $need; } >/tmp/loop-apt.log 2>&1 ||
+      missing "packages$need could not be installed; see /tmp/loop-apt.log"
+  else
+    missing "packages$need; install them with your system's package manager"
+  fi
+fi
+if ! command -v cargo >/dev/null 2>&1 && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
+  PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"; export PATH
+fi
+command -v cargo >/dev/null 2>&1 || { say "MISSING: cargo; install Rust with rustup"; exit 1; }
+
+# Tests do not see the caller's git setup, and leave nothing behind.
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 LOOP_DATA_DIR="$scratch/data"
+
+failed=0 passed=0 table=
+rung() { # NAME BUDGET-MINUTES COMMAND...
+  name=$1 budget=$2; shift 2
+  case " $rungs " in *" $name "*) ;; *) return 0 ;; esac
+  say "== $name"
+  start=$(date +%s)
+  if "$@"; then result=passed passed=$((passed + 1)); else result=FAILED failed=$((failed + 1)); fi
+  took=$(($(date +%s) - start))
+  table="$table$(printf '%-6s %6s s of %3s min  %s' "$name" "$took" "$budget" "$result")
+"
+}
+
+lint() {
+  cargo fmt --all --check && cargo clippy --release --workspace --all-targets --quiet -- -D warnings
+}
+unit() { cargo test --release --workspace --exclude loop-tests --quiet; }
+loop() { cargo build --release --bin loopctl --quiet && cargo test --release -p loop-tests --quiet; }
+demo() {
+  cargo run --release --quiet --bin loopctl -- demo >"$scratch/demo.out" 2>"$scratch/demo.err" &&
+    cargo run --release --quiet --bin loopctl -- demo --liars >"$scratch/liars.out" 2>"$scratch/liars.err" ||
+    { cat "$scratch"/*.err "$scratch"/*.out; return 1; }
+  tail -n 4 "$scratch/liars.out"
+}
+
+# Budgets in minutes on a bare machine with two cores; control plane 9 and Worktrunk 8 are kept for later rungs, and
+# the whole sums to 60.
+rung lint 8 lint
+rung unit 10 unit
+rung loop 22 loop
+rung demo 3 demo
+
+say
+say "rung     time   budget"
+printf '%s' "$table"
+say "$passed passed, $failed failed"
+[ "$failed" = 0 ]
