@@ -40,9 +40,22 @@ pub struct Config {
 
 /// Keys of the catalogue that this version reads but has no use for yet.
 const WITHOUT_EFFECT: [&str; 16] = [
-    "log_dir", "global_log_dir", "model", "review_model", "artifact_mode", "run_naming_mode", "run_naming_model",
-    "max_concurrency", "max_runs_per_workspace", "queue_policy", "worktree_provider", "worktrunk_bin",
-    "worktrunk_config_path", "worktrunk_copy_ignored", "summary_json", "postmortem",
+    "log_dir",
+    "global_log_dir",
+    "model",
+    "review_model",
+    "artifact_mode",
+    "run_naming_mode",
+    "run_naming_model",
+    "max_concurrency",
+    "max_runs_per_workspace",
+    "queue_policy",
+    "worktree_provider",
+    "worktrunk_bin",
+    "worktrunk_config_path",
+    "worktrunk_copy_ignored",
+    "summary_json",
+    "postmortem",
 ];
 
 /// Parses a configuration file; `file` names it in messages.
@@ -63,9 +76,14 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Error> {
         let number = || {
             value.parse::<u32>().map_err(|_| wrong(format!("{key} must be a whole number, found {value:?}")))
         };
-        let truth = || boolean(value).ok_or_else(|| wrong(format!("{key} must be true or false, found {value:?}")));
+        let truth =
+            || boolean(value).ok_or_else(|| wrong(format!("{key} must be true or false, found {value:?}")));
         let filled = || {
-            if value.is_empty() { Err(wrong(format!("{key} is empty; remove the line to use the default"))) } else { Ok(value) }
+            if value.is_empty() {
+                Err(wrong(format!("{key} is empty; remove the line to use the default")))
+            } else {
+                Ok(value)
+            }
         };
         match key {
             "verify_cmds" | "verify_final_cmds" => {
@@ -79,7 +97,11 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Error> {
                 let mode = match value {
                     "exact" => "Exact",
                     "trailing" => "Trailing",
-                    _ => return Err(wrong(format!("completion_mode must be exact or trailing, found {value:?}"))),
+                    _ => {
+                        return Err(wrong(format!(
+                            "completion_mode must be exact or trailing, found {value:?}"
+                        )));
+                    }
                 };
                 set(&mut config.patch, "/loop/completionMode", json!(mode));
             }
@@ -91,7 +113,11 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Error> {
                 "none" => set(&mut config.patch, "/delivery/mode", json!("None")),
                 "merge" => set(&mut config.patch, "/delivery/strategy", json!("Merge")),
                 "squash" => set(&mut config.patch, "/delivery/strategy", json!("Squash")),
-                _ => return Err(wrong(format!("merge_strategy must be none, merge or squash, found {value:?}"))),
+                _ => {
+                    return Err(wrong(format!(
+                        "merge_strategy must be none, merge or squash, found {value:?}"
+                    )));
+                }
             },
             "worktree_path_template" => set(&mut config.patch, "/worktree/pathTemplate", json!(filled()?)),
             "worktree_cleanup" => set(&mut config.patch, "/worktree/cleanup", json!(truth()?)),
@@ -116,7 +142,9 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Error> {
             "context_files" => config.context_files = words(value),
             "prompt_file" => config.prompt_file = Some(filled()?.to_owned()),
             _ if WITHOUT_EFFECT.contains(&key) => {
-                config.warnings.push(format!("{file} line {}: {key} has no effect in this version", index + 1));
+                config
+                    .warnings
+                    .push(format!("{file} line {}: {key} has no effect in this version", index + 1));
             }
             _ => config.warnings.push(format!("{file} line {}: unknown key {key}, ignored", index + 1)),
         }
@@ -203,7 +231,10 @@ pub fn resolve(patches: &[Value]) -> Result<LoopRunSpec, Error> {
             return Err(Error::Spec(format!("gate {} has no command; write NAME=COMMAND", gate.name)));
         }
         if spec.gates[..index].iter().any(|other| other.name == gate.name) {
-            return Err(Error::Spec(format!("two gates are named {}; give each a name of its own", gate.name)));
+            return Err(Error::Spec(format!(
+                "two gates are named {}; give each a name of its own",
+                gate.name
+            )));
         }
     }
     if spec.settings.iterations == 0 {
@@ -244,7 +275,10 @@ mod tests {
     #[test]
     fn bug_24_empty_branch_names_are_refused_with_file_and_line() {
         let error = parse(".loop/config", "\nbase_branch=\n").unwrap_err();
-        assert_eq!(error.to_string(), ".loop/config line 2: base_branch is empty; remove the line to use the default");
+        assert_eq!(
+            error.to_string(),
+            ".loop/config line 2: base_branch is empty; remove the line to use the default"
+        );
         assert!(parse("c", "merge_target_branch=").is_err());
     }
 

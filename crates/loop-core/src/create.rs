@@ -112,7 +112,11 @@ pub fn create(store: &Store, request: &Request) -> Result<New, Error> {
     preflight::branches(&user, &root, &spec, &slug)?;
 
     let uid = crate::new_uid();
-    let name = format!("{}-{}", slug.chars().take(50).collect::<String>().trim_end_matches('-'), &uid[uid.len() - 5..]);
+    let name = format!(
+        "{}-{}",
+        slug.chars().take(50).collect::<String>().trim_end_matches('-'),
+        &uid[uid.len() - 5..]
+    );
     let search_path = request.environment.get("PATH").cloned().unwrap_or_default();
     let digest = sha256(serde_json::to_vec(&spec).unwrap_or_default().as_slice());
     let created = Created {
@@ -160,7 +164,12 @@ fn slug(request: &Request, spec: &LoopRunSpec) -> String {
 }
 
 /// The target branch; when it exists already it is the base (design section 5, Merge).
-fn target(user: &Git, spec: &mut LoopRunSpec, slug: &str, base: &mut preflight::Base) -> Result<String, Error> {
+fn target(
+    user: &Git,
+    spec: &mut LoopRunSpec,
+    slug: &str,
+    base: &mut preflight::Base,
+) -> Result<String, Error> {
     if spec.delivery.mode == DeliveryMode::None {
         return Ok(String::new());
     }

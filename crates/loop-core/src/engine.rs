@@ -162,7 +162,12 @@ pub struct Engine<'a> {
 
 impl<'a> Engine<'a> {
     /// Takes a run up: lock, journal, and an end to whatever a dead engine left running.
-    pub fn open(store: &Store, uid: &str, host: &Host, observer: &'a mut dyn Observer) -> Result<Self, Error> {
+    pub fn open(
+        store: &Store,
+        uid: &str,
+        host: &Host,
+        observer: &'a mut dyn Observer,
+    ) -> Result<Self, Error> {
         let run = store.run(uid);
         let in_run = |error| Error::Io { path: run.path().to_owned(), error };
         let lock = run.lock().map_err(in_run)?.ok_or_else(|| Error::Locked(uid.to_owned()))?;
@@ -327,7 +332,10 @@ impl<'a> Engine<'a> {
     }
 
     fn facts(&self) -> Result<WorktreeFacts, Halt> {
-        self.state().worktree.clone().ok_or_else(|| Halt::failed("run_error", "the run has no worktree".into()))
+        self.state()
+            .worktree
+            .clone()
+            .ok_or_else(|| Halt::failed("run_error", "the run has no worktree".into()))
     }
 
     fn worktree(&self) -> Result<Worktree, Halt> {

@@ -7,21 +7,59 @@ use crate::git::is_repository_variable;
 
 /// Variables that locate toolchains; passed to gates although HOME changes.
 const TOOLCHAIN: [&str; 18] = [
-    "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "JAVA_HOME", "GOROOT", "GOPROXY", "GOFLAGS", "PYENV_ROOT", "NVM_DIR",
-    "VOLTA_HOME", "RBENV_ROOT", "ASDF_DATA_DIR", "SDKMAN_DIR", "DOTNET_ROOT", "M2_HOME", "MAVEN_HOME", "GRADLE_HOME",
-    "ANDROID_HOME", "CC",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "JAVA_HOME",
+    "GOROOT",
+    "GOPROXY",
+    "GOFLAGS",
+    "PYENV_ROOT",
+    "NVM_DIR",
+    "VOLTA_HOME",
+    "RBENV_ROOT",
+    "ASDF_DATA_DIR",
+    "SDKMAN_DIR",
+    "DOTNET_ROOT",
+    "M2_HOME",
+    "MAVEN_HOME",
+    "GRADLE_HOME",
+    "ANDROID_HOME",
+    "CC",
 ];
 /// Toolchain folders that stand under HOME unless a variable says otherwise.
-const UNDER_HOME: [(&str, &str); 3] = [("RUSTUP_HOME", ".rustup"), ("PYENV_ROOT", ".pyenv"), ("NVM_DIR", ".nvm")];
+const UNDER_HOME: [(&str, &str); 3] =
+    [("RUSTUP_HOME", ".rustup"), ("PYENV_ROOT", ".pyenv"), ("NVM_DIR", ".nvm")];
 /// How to reach the network, and how to speak.
 const SURROUNDINGS: [&str; 14] = [
-    "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE",
-    "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "LANG", "TZ", "USER", "LOGNAME",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "LANG",
+    "TZ",
+    "USER",
+    "LOGNAME",
 ];
 /// Credentials and sockets that no agent needs and every push would.
 const NOT_FOR_AGENTS: [&str; 12] = [
-    "SSH_AUTH_SOCK", "SSH_ASKPASS", "SUDO_ASKPASS", "GITHUB_TOKEN", "GH_TOKEN", "GITLAB_TOKEN", "BITBUCKET_TOKEN",
-    "GITEA_TOKEN", "KUBECONFIG", "DOCKER_HOST", "OLDPWD", "PWD",
+    "SSH_AUTH_SOCK",
+    "SSH_ASKPASS",
+    "SUDO_ASKPASS",
+    "GITHUB_TOKEN",
+    "GH_TOKEN",
+    "GITLAB_TOKEN",
+    "BITBUCKET_TOKEN",
+    "GITEA_TOKEN",
+    "KUBECONFIG",
+    "DOCKER_HOST",
+    "OLDPWD",
+    "PWD",
 ];
 
 /// The caller's PATH without relative entries and without entries under the repository or its worktrees (design section 5).
@@ -34,7 +72,11 @@ pub(crate) fn search_path(path: &str, excluded: &[&Path]) -> String {
 }
 
 /// Environment of a gate: nothing of the agent's, a HOME of its own, the toolchain where it really is.
-pub(crate) fn for_gate(caller: &BTreeMap<String, String>, search_path: &str, home: &Path) -> Vec<(String, String)> {
+pub(crate) fn for_gate(
+    caller: &BTreeMap<String, String>,
+    search_path: &str,
+    home: &Path,
+) -> Vec<(String, String)> {
     let mut environment: BTreeMap<String, String> = TOOLCHAIN
         .iter()
         .chain(&SURROUNDINGS)

@@ -23,8 +23,20 @@ const HELPER_OUTPUT: usize = 1 << 20;
 
 /// Parts of HOME that agent CLIs write: logins, sessions and package caches.
 const AGENT_HOME: [&str; 14] = [
-    ".cache", ".npm", ".claude", ".claude.json", ".codex", ".config/opencode", ".local/share/opencode",
-    ".local/state/opencode", ".cargo/registry", ".cargo/git", "go/pkg", ".m2", ".gradle", ".pnpm-store",
+    ".cache",
+    ".npm",
+    ".claude",
+    ".claude.json",
+    ".codex",
+    ".config/opencode",
+    ".local/share/opencode",
+    ".local/state/opencode",
+    ".cargo/registry",
+    ".cargo/git",
+    "go/pkg",
+    ".m2",
+    ".gradle",
+    ".pnpm-store",
 ];
 
 /// What went wrong on the far side, apart from the work itself.
@@ -95,7 +107,13 @@ impl Side {
     }
 
     /// A request in its folder with its environment and some more variables.
-    pub fn request(&self, argv: Vec<String>, more: &[(&str, String)], stdin: Vec<u8>, limits: Limits) -> Request {
+    pub fn request(
+        &self,
+        argv: Vec<String>,
+        more: &[(&str, String)],
+        stdin: Vec<u8>,
+        limits: Limits,
+    ) -> Request {
         let mut environment = self.environment.clone();
         environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         Request {
@@ -143,10 +161,15 @@ impl Setting {
         environment.insert("TMPDIR".into(), temporary.clone());
         environment.insert("LOOP_RUN_MARKER".into(), self.marker.clone());
         let sandbox = if confined {
-            let mut readable =
-                vec![self.executable.clone(), self.trusted.clone(), self.workspace.clone(), self.agent_program()];
+            let mut readable = vec![
+                self.executable.clone(),
+                self.trusted.clone(),
+                self.workspace.clone(),
+                self.agent_program(),
+            ];
             // The temp folder is masked; tools that stand there have to be shown again.
-            readable.extend(std::env::split_paths(&self.search_path).filter(|entry| entry.starts_with("/tmp")));
+            readable
+                .extend(std::env::split_paths(&self.search_path).filter(|entry| entry.starts_with("/tmp")));
             Sandbox::Bubblewrap(Bwrap { home, tmp, hidden, readable, writable })
         } else {
             Sandbox::None

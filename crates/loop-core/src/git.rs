@@ -5,7 +5,7 @@ mod trusted;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use trusted::{Identity, MergeTree, Trusted, TreeChange};
+pub use trusted::{Identity, MergeTree, TreeChange, Trusted};
 
 use crate::exec::{self, Captured};
 
@@ -127,8 +127,10 @@ impl Git {
 
     /// The commit that a name stands for, if it stands for one.
     pub fn commit(&self, name: &str) -> Result<Option<String>, Error> {
-        let captured =
-            self.execute(&["rev-parse", "--quiet", "--verify", "--end-of-options", &format!("{name}^{{commit}}")], b"")?;
+        let captured = self.execute(
+            &["rev-parse", "--quiet", "--verify", "--end-of-options", &format!("{name}^{{commit}}")],
+            b"",
+        )?;
         if !captured.outcome.success() {
             return Ok(None);
         }
@@ -158,6 +160,9 @@ fn settings(pairs: &[&str]) -> Vec<String> {
 /// Variables by which a caller's environment would point git at another repository, or run a program.
 pub(crate) fn is_repository_variable(name: &str) -> bool {
     name.starts_with("GIT_")
-        && !matches!(name, "GIT_CONFIG_GLOBAL" | "GIT_CONFIG_NOSYSTEM" | "GIT_CONFIG_SYSTEM" | "GIT_EXEC_PATH")
+        && !matches!(
+            name,
+            "GIT_CONFIG_GLOBAL" | "GIT_CONFIG_NOSYSTEM" | "GIT_CONFIG_SYSTEM" | "GIT_EXEC_PATH"
+        )
         || name == "LC_ALL"
 }

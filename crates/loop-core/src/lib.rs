@@ -14,9 +14,9 @@ mod notes;
 pub mod object;
 mod prompt;
 pub mod protect;
+pub mod replay;
 mod retry;
 pub mod store;
-pub mod replay;
 
 pub use environment::of_caller as caller_environment;
 

@@ -34,7 +34,8 @@ pub(crate) fn gates(failed: &[FailedGate]) -> String {
          again and commit.\n",
     );
     for gate in failed {
-        let how = if gate.timed_out { "ran out of time".into() } else { format!("exit code {}", gate.exit_code) };
+        let how =
+            if gate.timed_out { "ran out of time".into() } else { format!("exit code {}", gate.exit_code) };
         text.push_str(&format!("\n### Gate {}: {how}\n\nCommand: {}\n\n", gate.name, gate.command));
         for line in gate.tail.lines() {
             text.push_str("    ");
@@ -51,7 +52,10 @@ pub(crate) fn compose(state: &State, gate_notes: &str) -> String {
     let mut parts = Vec::new();
     if let Some(facts) = &last.implemented {
         if !facts.repairs.is_empty() {
-            parts.push(format!("The worktree was put right after your last step: {}.", facts.repairs.join("; ")));
+            parts.push(format!(
+                "The worktree was put right after your last step: {}.",
+                facts.repairs.join("; ")
+            ));
         }
         if !facts.unticked.is_empty() {
             parts.push(format!(
@@ -71,7 +75,8 @@ pub(crate) fn compose(state: &State, gate_notes: &str) -> String {
     if !gate_notes.is_empty() {
         parts.push(gate_notes.trim_end().to_owned());
     }
-    if let Some(review) = last.reviewed.as_ref().filter(|review| review.verdict == Verdict::ChangesRequested) {
+    if let Some(review) = last.reviewed.as_ref().filter(|review| review.verdict == Verdict::ChangesRequested)
+    {
         let findings: String = review.findings.iter().map(|finding| format!("\n- {finding}")).collect();
         parts.push(format!("The reviewer asks for changes:{findings}"));
     }

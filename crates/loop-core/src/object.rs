@@ -2,7 +2,8 @@
 
 use loop_api::phase::RunPhase;
 use loop_api::run::{
-    API_VERSION, Condition, KIND, LoopRun, LoopRunStatus, Metadata, Progress, RunResult, WorktreeStatus, rfc3339,
+    API_VERSION, Condition, KIND, LoopRun, LoopRunStatus, Metadata, Progress, RunResult, WorktreeStatus,
+    rfc3339,
 };
 
 use crate::machine::State;
@@ -39,7 +40,8 @@ pub fn loop_run(state: &State, run: &RunDir, alive: bool) -> Option<LoopRun> {
         steps: state.steps.clone(),
         artifacts_path: run.path().to_string_lossy().into_owned(),
         start_time: Some(rfc3339(state.started_ms)).filter(|_| state.started_ms > 0),
-        completion_time: Some(rfc3339(state.ended_ms)).filter(|_| state.ended_ms > 0 && state.phase.is_terminal()),
+        completion_time: Some(rfc3339(state.ended_ms))
+            .filter(|_| state.ended_ms > 0 && state.phase.is_terminal()),
     };
     Some(LoopRun {
         api_version: API_VERSION.into(),
@@ -85,7 +87,10 @@ fn conditions(state: &State, alive: bool) -> Vec<Condition> {
     let message = ended.map(|(_, _, message)| message.clone()).unwrap_or_default();
     match state.phase {
         RunPhase::Completed => {
-            let verified = format!("evidence level {}", state.granted.as_ref().map_or("", |granted| granted.level.as_str()));
+            let verified = format!(
+                "evidence level {}",
+                state.granted.as_ref().map_or("", |granted| granted.level.as_str())
+            );
             let why = if state.evidenced { "Granted" } else { "AllowUnverified" };
             list.push(condition("Complete", true, &reason, "completion was granted".into()));
             list.push(condition("Verified", state.evidenced, why, verified));
@@ -93,8 +98,16 @@ fn conditions(state: &State, alive: bool) -> Vec<Condition> {
         RunPhase::Failed => list.push(condition("Failed", true, &reason, message)),
         RunPhase::Canceled => list.push(condition("Complete", false, "Canceled", message)),
         _ if is_interrupted(state, alive) => {
-            let remedy = format!("loopctl resume {}", state.created.as_ref().map_or("", |created| created.name.as_str()));
-            list.push(condition("Interrupted", true, "EngineGone", format!("no engine works on it; {remedy}")));
+            let remedy = format!(
+                "loopctl resume {}",
+                state.created.as_ref().map_or("", |created| created.name.as_str())
+            );
+            list.push(condition(
+                "Interrupted",
+                true,
+                "EngineGone",
+                format!("no engine works on it; {remedy}"),
+            ));
         }
         _ => {}
     }

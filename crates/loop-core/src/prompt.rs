@@ -165,7 +165,12 @@ pub(crate) fn read_verdict(message: &str) -> (loop_api::journal::Verdict, Vec<St
         let items = lines[at + 1..].iter().filter_map(|line| line.strip_prefix("- ")).map(short);
         let mut findings: Vec<String> = items.take(MOST).collect();
         if findings.is_empty() {
-            findings = lines[at + 1..].iter().filter(|line| !line.is_empty()).map(|line| short(line)).take(MOST).collect();
+            findings = lines[at + 1..]
+                .iter()
+                .filter(|line| !line.is_empty())
+                .map(|line| short(line))
+                .take(MOST)
+                .collect();
         }
         if findings.is_empty() {
             findings.push("the reviewer asks for changes without saying which".into());

@@ -82,7 +82,9 @@ fn replay_in(statement: &Statement, place: &Place, stop: &dyn Fn() -> bool) -> R
     let trusted = Trusted::open(&clone, "replay").map_err(|error| failed(error.to_string()))?;
     for (name, commit) in [("base", &predicate.base_commit), ("head", &predicate.head_commit)] {
         if commit.len() < 40 || !commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(Error::Refused(format!("the evidence names {commit:?} as {name} commit, which is no commit id")));
+            return Err(Error::Refused(format!(
+                "the evidence names {commit:?} as {name} commit, which is no commit id"
+            )));
         }
         trusted.import(&place.repository, commit, name).map_err(|_| {
             let repository = place.repository.display();
@@ -92,7 +94,8 @@ fn replay_in(statement: &Statement, place: &Place, stop: &dyn Fn() -> bool) -> R
     let mut differences = Vec::new();
     let tree = trusted.tree(&predicate.head_commit).map_err(|error| failed(error.to_string()))?;
     if tree != predicate.head_tree {
-        differences.push(format!("the head commit has tree {tree}, the evidence says {}", predicate.head_tree));
+        differences
+            .push(format!("the head commit has tree {tree}, the evidence says {}", predicate.head_tree));
     }
     let path = place.environment.get("PATH").cloned().unwrap_or_default();
     let setting = Setting {
@@ -118,13 +121,19 @@ fn replay_in(statement: &Statement, place: &Place, stop: &dyn Fn() -> bool) -> R
     let mut replayed = Vec::new();
     for (recorded, (before, after)) in predicate.gates.iter().zip(before.into_iter().zip(after)) {
         if sha256(recorded.command.as_bytes()) != recorded.command_sha256 {
-            differences.push(format!("gate {}: the command does not have the digest beside it", recorded.name));
+            differences
+                .push(format!("gate {}: the command does not have the digest beside it", recorded.name));
         }
         compare(recorded, &before, &after, &mut differences);
         let before = recorded.before.as_ref().map(|_| before);
         replayed.push(ReplayedGate { name: recorded.name.clone(), before, after });
     }
-    Ok(Replay { run: predicate.run.clone(), commit: predicate.head_commit.clone(), gates: replayed, differences })
+    Ok(Replay {
+        run: predicate.run.clone(),
+        commit: predicate.head_commit.clone(),
+        gates: replayed,
+        differences,
+    })
 }
 
 fn gate(recorded: &GateEvidence) -> Gate {
@@ -138,8 +147,14 @@ fn gate(recorded: &GateEvidence) -> Gate {
 }
 
 /// Exit codes and test counts have to be the same; times and the exact output need not be.
-fn compare(recorded: &GateEvidence, before: &GateOutcome, after: &GateOutcome, differences: &mut Vec<String>) {
-    let pairs = recorded.before.iter().map(|old| ("base", old, before)).chain([("head", &recorded.after, after)]);
+fn compare(
+    recorded: &GateEvidence,
+    before: &GateOutcome,
+    after: &GateOutcome,
+    differences: &mut Vec<String>,
+) {
+    let pairs =
+        recorded.before.iter().map(|old| ("base", old, before)).chain([("head", &recorded.after, after)]);
     for (commit, old, new) in pairs {
         if (old.exit_code, old.timed_out) != (new.exit_code, new.timed_out) {
             differences.push(format!(
@@ -148,7 +163,14 @@ fn compare(recorded: &GateEvidence, before: &GateOutcome, after: &GateOutcome, d
             ));
         }
         if old.counts != new.counts {
-            let show = |counts: Option<[u64; 3]>| counts.map_or_else(|| "no test counts".into(), |[passed, failed, skipped]| format!("{passed} passed, {failed} failed, {skipped} skipped"));
+            let show = |counts: Option<[u64; 3]>| {
+                counts.map_or_else(
+                    || "no test counts".into(),
+                    |[passed, failed, skipped]| {
+                        format!("{passed} passed, {failed} failed, {skipped} skipped")
+                    },
+                )
+            };
             differences.push(format!(
                 "gate {} on the {commit} commit: {} now, {} in the evidence",
                 recorded.name,
@@ -166,7 +188,10 @@ pub fn read(path: &Path) -> Result<Statement, Error> {
     let statement: Statement = serde_json::from_slice(&text)
         .map_err(|error| Error::Refused(format!("{shown} is no evidence of a run: {error}")))?;
     if statement.predicate_type != loop_api::evidence::PREDICATE_TYPE {
-        return Err(Error::Refused(format!("{shown} holds a statement of another kind: {}", statement.predicate_type)));
+        return Err(Error::Refused(format!(
+            "{shown} holds a statement of another kind: {}",
+            statement.predicate_type
+        )));
     }
     Ok(statement)
 }

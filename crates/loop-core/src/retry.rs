@@ -74,7 +74,8 @@ pub(crate) fn read_script(exit_code: i32, tail: &str) -> Ending {
     }
     let last: Vec<&str> = tail.lines().rev().filter(|line| !line.trim().is_empty()).take(5).collect();
     if exit_code == TEMPORARY {
-        let seconds = last.iter().find_map(|line| line.trim().strip_prefix("Retry-After:")?.trim().parse().ok());
+        let seconds =
+            last.iter().find_map(|line| line.trim().strip_prefix("Retry-After:")?.trim().parse().ok());
         return Ending::Limited { reset_ms: seconds.unwrap_or(60_u64).saturating_mul(1000) };
     }
     // Only lines that begin so: prose about overloaded operators is no outage (BUG-26).
@@ -106,7 +107,10 @@ mod tests {
     #[test]
     fn a_rate_limit_is_a_wait_and_uses_nothing() {
         let mut used = Used::default();
-        assert_eq!(decide(read_script(75, "limit\nRetry-After: 90\n"), &mut used, 0, 5), Decision::Again(90_000));
+        assert_eq!(
+            decide(read_script(75, "limit\nRetry-After: 90\n"), &mut used, 0, 5),
+            Decision::Again(90_000)
+        );
         assert_eq!(used, Used::default());
     }
 

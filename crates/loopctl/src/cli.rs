@@ -46,7 +46,10 @@ Progress goes to stderr; stdout gets the summary, or the LoopRun object with -o.
   loopctl demo --liars     dishonest agents against the same task: who is caught, and by what")]
     Demo(Demo),
     /// List runs, newest first
-    #[command(visible_alias = "ls", after_help = "Examples:\n  loopctl list\n  loopctl list -o json | jq '.items[].status.phase'")]
+    #[command(
+        visible_alias = "ls",
+        after_help = "Examples:\n  loopctl list\n  loopctl list -o json | jq '.items[].status.phase'"
+    )]
     List(Listing),
     /// Show one run: what happened, step by step, and where everything lies
     #[command(after_help = "Examples:\n  loopctl inspect login-3f9a1\n  loopctl inspect login-3f9a1 -o yaml")]

@@ -29,7 +29,9 @@ pub(crate) fn store(flag: Option<PathBuf>) -> Result<Store> {
     let root = flag
         .or_else(|| set("XDG_DATA_HOME").map(|base| base.join("loopd")))
         .or_else(|| set("HOME").map(|home| home.join(".local/share/loopd")))
-        .ok_or_else(|| Error::usage("neither HOME nor LOOP_DATA_DIR is set, so there is no place to record runs"))?;
+        .ok_or_else(|| {
+            Error::usage("neither HOME nor LOOP_DATA_DIR is set, so there is no place to record runs")
+        })?;
     let root = if root.is_absolute() { root } else { std::env::current_dir()?.join(root) };
     Ok(Store::at(root))
 }
@@ -68,12 +70,14 @@ pub(crate) fn find(store: &Store, given: &str) -> Result<Recorded> {
     let is = |run: &Recorded| run.uid == wanted || run.object.metadata.name == wanted;
     let begins = |run: &Recorded| run.uid.starts_with(wanted) || run.object.metadata.name.starts_with(wanted);
     let exact: Vec<usize> = (0..runs.len()).filter(|at| is(&runs[*at])).collect();
-    let found = if exact.is_empty() { (0..runs.len()).filter(|at| begins(&runs[*at])).collect() } else { exact };
+    let found =
+        if exact.is_empty() { (0..runs.len()).filter(|at| begins(&runs[*at])).collect() } else { exact };
     match found[..] {
         [] => Err(Error::not_found(format!("no run is called {wanted}; `loopctl list` shows what there is"))),
         [at] => runs.into_iter().nth(at).ok_or_else(|| Error::not_found("the run is gone")),
         _ => {
-            let names: Vec<&str> = found.iter().take(5).map(|at| runs[*at].object.metadata.name.as_str()).collect();
+            let names: Vec<&str> =
+                found.iter().take(5).map(|at| runs[*at].object.metadata.name.as_str()).collect();
             Err(Error::usage(format!("{wanted} could be any of {}; give more of the name", names.join(", "))))
         }
     }
@@ -81,7 +85,8 @@ pub(crate) fn find(store: &Store, given: &str) -> Result<Recorded> {
 
 /// This program's path, which is also the far side's program.
 pub(crate) fn executable() -> Result<PathBuf> {
-    std::env::current_exe().map_err(|error| Error::failed(format!("this program's own file cannot be found: {error}")))
+    std::env::current_exe()
+        .map_err(|error| Error::failed(format!("this program's own file cannot be found: {error}")))
 }
 
 /// A path for people: with `~` for their home.

@@ -35,12 +35,16 @@ pub(super) fn workspace(directory: &Path) -> Result<PathBuf, Error> {
             ));
         }
         Err(crate::git::Error::Failed { .. }) => {
-            return refuse(format!("{shown} is not in a git repository; run `git init` there, commit, and try again"));
+            return refuse(format!(
+                "{shown} is not in a git repository; run `git init` there, commit, and try again"
+            ));
         }
         Err(error) => return Err(error.into()),
     };
     if inside.lines().next() == Some("true") || inside.lines().nth(1) == Some("false") {
-        return refuse(format!("{shown} is in a bare repository, which has no files; run this in a checkout of it"));
+        return refuse(format!(
+            "{shown} is in a bare repository, which has no files; run this in a checkout of it"
+        ));
     }
     let top = git.text(&["rev-parse", "--show-toplevel"])?;
     Ok(fs::canonicalize(&top).unwrap_or_else(|_| PathBuf::from(top)))
@@ -50,7 +54,9 @@ pub(super) fn workspace(directory: &Path) -> Result<PathBuf, Error> {
 pub(super) fn base(user: &Git, reference: &str) -> Result<Base, Error> {
     if !reference.is_empty() {
         let Some(commit) = user.commit(reference)? else {
-            return refuse(format!("base branch {reference} does not exist; `git branch -a` lists those that do"));
+            return refuse(format!(
+                "base branch {reference} does not exist; `git branch -a` lists those that do"
+            ));
         };
         return Ok(Base { branch: reference.to_owned(), commit });
     }
@@ -70,7 +76,8 @@ pub(super) fn base(user: &Git, reference: &str) -> Result<Base, Error> {
 pub(super) fn clean(user: &Git) -> Result<(), Error> {
     let status = user.run(&["status", "--porcelain=v1", "-z", "--untracked-files=normal"])?;
     let text = String::from_utf8_lossy(&status);
-    let changed: Vec<&str> = text.split('\0').filter_map(|entry| entry.get(3..)).filter(|path| !path.is_empty()).collect();
+    let changed: Vec<&str> =
+        text.split('\0').filter_map(|entry| entry.get(3..)).filter(|path| !path.is_empty()).collect();
     if changed.is_empty() {
         return Ok(());
     }
@@ -114,7 +121,8 @@ pub(super) fn task(
         return refuse(format!("no spec was given; name one from {specs}/, or say the task with --prompt"));
     };
     let path = locate(&given, "spec", &[&specs], request, root, user, base)?;
-    let stem = Path::new(&path).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem =
+        Path::new(&path).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let plan = match given_plan {
         Some(given) => Some(locate(&given, "plan", &[&plans], request, root, user, base)?),
         None => {
@@ -187,7 +195,10 @@ fn locate(
         if places.iter().any(|place| place.is_dir()) {
             return refuse(format!("{what} {given} is a folder; name a file"));
         }
-        return refuse(format!("{what} {given} does not exist, neither here nor in {}", folders.join(" nor in ")));
+        return refuse(format!(
+            "{what} {given} does not exist, neither here nor in {}",
+            folders.join(" nor in ")
+        ));
     };
     if let Err(error) = fs::File::open(found) {
         return refuse(format!("{what} {given} cannot be read: {error}"));
@@ -291,7 +302,9 @@ pub(super) fn branches(user: &Git, root: &Path, spec: &LoopRunSpec, slug: &str) 
         .map_err(|reason| Error::Refused(format!("run branch {branch:?} cannot be used: {reason}")))?;
     blocked(user, &branch)?;
     if branch == spec.delivery.target_branch {
-        return refuse(format!("run branch and target branch are both {branch}; give the target another name"));
+        return refuse(format!(
+            "run branch and target branch are both {branch}; give the target another name"
+        ));
     }
     let mut number = 1;
     let mut free = branch.clone();
@@ -318,7 +331,11 @@ pub(super) fn branches(user: &Git, root: &Path, spec: &LoopRunSpec, slug: &str) 
             return if above.is_dir() {
                 Ok(())
             } else {
-                refuse(format!("{} is a file, so the worktree {} cannot be made", above.display(), path.display()))
+                refuse(format!(
+                    "{} is a file, so the worktree {} cannot be made",
+                    above.display(),
+                    path.display()
+                ))
             };
         }
         parent = above;
@@ -338,7 +355,12 @@ pub(super) fn blocked(user: &Git, branch: &str) -> Result<(), Error> {
             ));
         }
     }
-    let below = user.text(&["for-each-ref", "--count=1", "--format=%(refname:short)", &format!("refs/heads/{branch}/")])?;
+    let below = user.text(&[
+        "for-each-ref",
+        "--count=1",
+        "--format=%(refname:short)",
+        &format!("refs/heads/{branch}/"),
+    ])?;
     if !below.is_empty() {
         return refuse(format!(
             "branch {below} makes a branch {branch} impossible (git keeps branches as paths); choose another name"

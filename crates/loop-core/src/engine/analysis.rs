@@ -6,7 +6,7 @@ use loop_api::checklist::{self, Plan, Task};
 use loop_api::journal::{Implemented, PlanFacts, Violation, WorktreeFacts};
 use loop_api::run::LoopRunSpec;
 
-use crate::git::{Error, Trusted, TreeChange};
+use crate::git::{Error, TreeChange, Trusted};
 use crate::protect::{self, Change, ChangeStatus, Rules};
 
 /// Items of a list that go into the journal.
@@ -105,19 +105,29 @@ impl Base {
             looked_at.set(looked_at.get() + 1);
             if looked_at.get() > MOST_TEST_FILES { Vec::new() } else { added(path) }
         });
-        facts.findings =
-            findings.into_iter().take(MOST).map(|finding| format!("{}: {}", finding.path, finding.what)).collect();
+        facts.findings = findings
+            .into_iter()
+            .take(MOST)
+            .map(|finding| format!("{}: {}", finding.path, finding.what))
+            .collect();
         Ok(facts)
     }
 
-    fn violations(&self, trusted: &Trusted, head: &str, raw: &[TreeChange], changes: &[Change]) -> Vec<Violation> {
+    fn violations(
+        &self,
+        trusted: &Trusted,
+        head: &str,
+        raw: &[TreeChange],
+        changes: &[Change],
+    ) -> Vec<Violation> {
         let mut found: Vec<Violation> = self
             .rules
             .violations(changes)
             .into_iter()
             .map(|violation| Violation { path: violation.path, rule: violation.rule })
             .collect();
-        let paths = changes.iter().flat_map(|change| [Some(&change.path), change.old_path.as_ref()]).flatten();
+        let paths =
+            changes.iter().flat_map(|change| [Some(&change.path), change.old_path.as_ref()]).flatten();
         for path in paths.filter(|path| self.rules.needs_semantic_check(path)) {
             let before = text(trusted, &self.commit, path);
             let after = text(trusted, head, path);
@@ -172,7 +182,9 @@ fn text(trusted: &Trusted, commit: &str, path: &str) -> Option<String> {
 
 fn added_lines(trusted: &Trusted, base: &str, head: &str, path: &str) -> Vec<String> {
     let pathspec = format!(":(literal){path}");
-    let Ok(diff) = trusted.git().run(&["diff", "-U0", "--no-color", "--no-ext-diff", base, head, "--", &pathspec]) else {
+    let Ok(diff) =
+        trusted.git().run(&["diff", "-U0", "--no-color", "--no-ext-diff", base, head, "--", &pathspec])
+    else {
         return Vec::new();
     };
     String::from_utf8_lossy(&diff[..diff.len().min(MOST_TEXT)])

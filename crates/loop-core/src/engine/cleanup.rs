@@ -29,8 +29,10 @@ impl Engine<'_> {
                 continue;
             }
             let diff = self.trusted.git().run(&["diff", "--binary", "--no-ext-diff", old, new]);
-            let diff = diff.map_err(|error| format!("the diff could not be saved, so the worktree stays: {error}"))?;
-            self.write(name, &diff).map_err(|_| format!("{name} could not be written, so the worktree stays"))?;
+            let diff =
+                diff.map_err(|error| format!("the diff could not be saved, so the worktree stays: {error}"))?;
+            self.write(name, &diff)
+                .map_err(|_| format!("{name} could not be written, so the worktree stays"))?;
         }
         if std::path::Path::new(&facts.worktree_path).exists() {
             // Forced, because what is not committed has just been saved; the branch stays (WT-22).

@@ -22,7 +22,9 @@ impl Engine<'_> {
     pub(super) fn finish(&mut self) -> Result<(), Error> {
         if self.state().phase == RunPhase::Completed && self.load_base().is_ok() {
             let protected = self.protected_digest()?;
-            if let Some(statement) = statement(self.state(), &self.created.run_id, &protected, self.journal.head()) {
+            if let Some(statement) =
+                statement(self.state(), &self.created.run_id, &protected, self.journal.head())
+            {
                 let mut bytes = serde_json::to_vec_pretty(&statement).unwrap_or_default();
                 bytes.push(b'\n');
                 let path = self.run.join("evidence.json");
@@ -41,7 +43,9 @@ impl Engine<'_> {
 
     /// SHA-256 over path and blob of every protected file of the granted commit.
     fn protected_digest(&self) -> Result<String, Error> {
-        let (Some(base), Some(granted)) = (&self.base, &self.state().granted) else { return Ok(String::new()) };
+        let (Some(base), Some(granted)) = (&self.base, &self.state().granted) else {
+            return Ok(String::new());
+        };
         let mut text = String::new();
         for (path, mode, blob) in self.trusted.list(&granted.commit)? {
             if base.protects(&path) {
@@ -84,7 +88,8 @@ fn statement(state: &State, run: &str, protected: &str, journal_head: &str) -> O
     let facts = state.worktree.as_ref()?;
     let granted = state.granted.as_ref()?;
     let work = state.current.implemented.as_ref()?;
-    let find = |outcomes: &[GateOutcome], gate: &Gate| outcomes.iter().find(|run| run.name == gate.name).cloned();
+    let find =
+        |outcomes: &[GateOutcome], gate: &Gate| outcomes.iter().find(|run| run.name == gate.name).cloned();
     let after = state.granted_gates.as_ref().map(|run| run.gates.clone()).unwrap_or_default();
     let before = state.baseline.as_ref().map(|run| run.gates.clone()).unwrap_or_default();
     let gates = created

@@ -34,8 +34,14 @@ pub(super) struct Gates {
     failed: Vec<FailedGate>,
 }
 
-fn one(side: &Side, gate: &Gate, log: &Path, stop: &dyn Fn() -> bool) -> Result<Option<(GateOutcome, Option<FailedGate>)>, String> {
-    let limits = Limits { total: seconds(gate.timeout_seconds), idle: None, term_grace: Duration::from_secs(5) };
+fn one(
+    side: &Side,
+    gate: &Gate,
+    log: &Path,
+    stop: &dyn Fn() -> bool,
+) -> Result<Option<(GateOutcome, Option<FailedGate>)>, String> {
+    let limits =
+        Limits { total: seconds(gate.timeout_seconds), idle: None, term_grace: Duration::from_secs(5) };
     let argv = ["sh", "-c", &gate.run].map(str::to_owned).to_vec();
     let request = side.request(argv, &[], Vec::new(), limits);
     let mut sink = Log(OutputFile::create(log, KEEP).map_err(|error| error.to_string())?);
@@ -174,15 +180,17 @@ impl Engine<'_> {
         }
         let side = self.gate.as_ref().ok_or_else(|| Halt::failed("run_error", "no gate side".into()))?;
         let spec = &self.created.spec;
-        let gates: Vec<&Gate> = spec.gates.iter().filter(|gate| clean || gate.when == GateWhen::Always).collect();
+        let gates: Vec<&Gate> =
+            spec.gates.iter().filter(|gate| clean || gate.when == GateWhen::Always).collect();
         let control = self.control.clone();
         let folder = self.run.join("verify");
         let tree = self.trusted.tree(commit)?;
         let stop = || control.stop().is_some();
         match verify(&self.setting, &self.trusted, side, commit, &gates, (&folder, label), &stop) {
-            Ok(Some((outcomes, failed))) => {
-                Ok(Gates { verified: Verified { commit: commit.to_owned(), tree, clean, gates: outcomes }, failed })
-            }
+            Ok(Some((outcomes, failed))) => Ok(Gates {
+                verified: Verified { commit: commit.to_owned(), tree, clean, gates: outcomes },
+                failed,
+            }),
             Ok(None) => {
                 Err(control.stop().map_or_else(|| Halt::failed("run_error", "stopped".into()), Halt::Stopped))
             }
@@ -192,7 +200,8 @@ impl Engine<'_> {
 }
 
 fn summary(verified: &Verified) -> String {
-    let mut text = format!("commit {}\ntree {}\nclean {}\n\n", verified.commit, verified.tree, verified.clean);
+    let mut text =
+        format!("commit {}\ntree {}\nclean {}\n\n", verified.commit, verified.tree, verified.clean);
     for gate in &verified.gates {
         let word = if gate.passed() { "pass" } else { "FAIL" };
         text.push_str(&format!("{word} {} exit {} in {} ms", gate.name, gate.exit_code, gate.duration_ms));

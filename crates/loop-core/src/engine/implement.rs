@@ -149,13 +149,18 @@ impl Engine<'_> {
         let mut used = Used::default();
         loop {
             let answer = self.ask_once(step_id, output_path, variables, prompt, reviewing)?;
-            let wait_ms = match retry::decide(answer.ending, &mut used, settings.retries, settings.retry_backoff_seconds)
-            {
+            let wait_ms = match retry::decide(
+                answer.ending,
+                &mut used,
+                settings.retries,
+                settings.retry_backoff_seconds,
+            ) {
                 Decision::Accept | Decision::GiveUp => return Ok(answer),
                 Decision::Again(wait_ms) => wait_ms,
             };
             let reason = answer.complaint.clone();
-            self.append(Event::AgentRetry { step_id: step_id.to_owned(), reason, wait_ms }).map_err(Halt::Fatal)?;
+            self.append(Event::AgentRetry { step_id: step_id.to_owned(), reason, wait_ms })
+                .map_err(Halt::Fatal)?;
             self.wait(wait_ms)?;
         }
     }
@@ -166,7 +171,9 @@ impl Engine<'_> {
             if let Some(stop) = self.control.stop() {
                 return Err(Halt::Stopped(stop));
             }
-            std::thread::sleep(Duration::from_millis(50).min(until.saturating_duration_since(Instant::now())));
+            std::thread::sleep(
+                Duration::from_millis(50).min(until.saturating_duration_since(Instant::now())),
+            );
         }
         Ok(())
     }
@@ -189,13 +196,20 @@ impl Engine<'_> {
         let known = self.known();
         let log = self.run.join(output_path);
         let file = OutputFile::create(&log, KEEP).map_err(|error| Halt::io(&log, error))?;
-        let Self { agent, journal, observer, setting, trusted, control, created, identity, reviewer, .. } = self;
+        let Self { agent, journal, observer, setting, trusted, control, created, identity, reviewer, .. } =
+            self;
         let side = if reviewing { reviewer.as_ref() } else { agent.as_ref() };
         let side = side.ok_or_else(|| Halt::failed("run_error", "no agent side".into()))?;
         let argv = vec![setting.agent_program().to_string_lossy().into_owned()];
         let mut variables = variables.to_vec();
-        variables.extend([("GIT_AUTHOR_NAME", identity.name.clone()), ("GIT_AUTHOR_EMAIL", identity.email.clone())]);
-        variables.extend([("GIT_COMMITTER_NAME", identity.name.clone()), ("GIT_COMMITTER_EMAIL", identity.email.clone())]);
+        variables.extend([
+            ("GIT_AUTHOR_NAME", identity.name.clone()),
+            ("GIT_AUTHOR_EMAIL", identity.email.clone()),
+        ]);
+        variables.extend([
+            ("GIT_COMMITTER_NAME", identity.name.clone()),
+            ("GIT_COMMITTER_EMAIL", identity.email.clone()),
+        ]);
         variables.push(("LOOP_RUN_ID", created.run_id.clone()));
         let request = side.request(argv, &variables, prompt.to_vec(), limits);
         let mut keep = |collected: Collected| -> Result<(), Error> {
@@ -215,9 +229,14 @@ impl Engine<'_> {
         let (setting, trusted, worktree, known) = (&*setting, &*trusted, &worktree, &known);
         let (outcome, mut sink) = std::thread::scope(|scope| {
             if !reviewing {
-                scope.spawn(move || watch(&ended, &sender, &|last: &[&str]| {
-                    side.collect(setting, worktree, trusted, last, false).ok()
-                }, known));
+                scope.spawn(move || {
+                    watch(
+                        &ended,
+                        &sender,
+                        &|last: &[&str]| side.collect(setting, worktree, trusted, last, false).ok(),
+                        known,
+                    )
+                });
             }
             let mut sink = AgentLog {
                 file,
@@ -238,7 +257,8 @@ impl Engine<'_> {
         if let Some(stop) = control.stop().filter(|_| outcome.ended == Ended::Canceled) {
             return Err(Halt::Stopped(stop));
         }
-        let message = String::from_utf8_lossy(&sink.message[sink.message.len().saturating_sub(MESSAGE)..]).into_owned();
+        let message =
+            String::from_utf8_lossy(&sink.message[sink.message.len().saturating_sub(MESSAGE)..]).into_owned();
         Ok(read_answer(&outcome, message, &sink.file.tail_text()))
     }
 
@@ -249,14 +269,22 @@ impl Engine<'_> {
         let base = self.base.as_ref().ok_or_else(|| Halt::failed("run_error", "no base".into()))?;
         let mut changed = base.changed_files(&self.trusted, before, &collected.head)?;
         let mut ticked = base.ticked(&self.trusted, before, &collected.head);
-        let credit = self.state().previous.implemented.as_ref().is_some_and(|last| last.changed_files > 0 && last.ticked == 0);
-        if changed == 0 && !ticked.is_empty() && !credit
+        let credit = self
+            .state()
+            .previous
+            .implemented
+            .as_ref()
+            .is_some_and(|last| last.changed_files > 0 && last.ticked == 0);
+        if changed == 0
+            && !ticked.is_empty()
+            && !credit
             && let Some(text) = base.plan_text(&self.trusted, &collected.head)
         {
             let plan_path = self.facts()?.plan_path;
             let text = checklist::untick(&text, &ticked);
             let message = "Untick tasks that were ticked without any change";
-            let side = self.agent.as_ref().ok_or_else(|| Halt::failed("run_error", "no agent side".into()))?;
+            let side =
+                self.agent.as_ref().ok_or_else(|| Halt::failed("run_error", "no agent side".into()))?;
             side.commit_file(&plan_path, &text, message, &self.setting.search_path)?;
             unticked = ticked.iter().take(10).map(|task| task.chars().take(200).collect()).collect();
             let repairs = std::mem::take(&mut collected.repairs);
@@ -292,7 +320,8 @@ impl Engine<'_> {
         let (head, snapshot) = self.state().checkpoint.clone().unwrap_or_default();
         side.restore(&self.setting, &worktree, (&head, &snapshot))?;
         let why: String = problem.chars().take(200).collect();
-        let repair = format!("the repository could not be read ({why}); the worktree is back at the last checkpoint");
+        let repair =
+            format!("the repository could not be read ({why}); the worktree is back at the last checkpoint");
         Ok(Collected { head, snapshot, uncommitted: false, repairs: vec![repair] })
     }
 
@@ -325,7 +354,8 @@ fn watch(
     collect: &dyn Fn(&[&str]) -> Option<Collected>,
     known: &[String],
 ) {
-    let seconds = std::env::var("LOOP_CHECKPOINT_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
+    let seconds =
+        std::env::var("LOOP_CHECKPOINT_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
     let mut known = known.to_vec();
     while ended.recv_timeout(Duration::from_secs(seconds)) == Err(RecvTimeoutError::Timeout) {
         let names: Vec<&str> = known.iter().map(String::as_str).collect();

@@ -13,14 +13,20 @@ const MOST_TRIES: u32 = 5;
 
 impl Engine<'_> {
     pub(super) fn merge(&mut self) -> Result<Finished, Halt> {
-        let granted =
-            self.state().granted.clone().ok_or_else(|| Halt::failed("run_error", "nothing was granted".into()))?;
+        let granted = self
+            .state()
+            .granted
+            .clone()
+            .ok_or_else(|| Halt::failed("run_error", "nothing was granted".into()))?;
         for _ in 0..MOST_TRIES {
             if let Some(merged) = self.try_merge(&granted)? {
                 return Ok(Finished::new(Outcome::Merged(merged)));
             }
         }
-        Err(Halt::failed("merge_failed", format!("{} kept moving; resume the run to try again", self.created.target_branch)))
+        Err(Halt::failed(
+            "merge_failed",
+            format!("{} kept moving; resume the run to try again", self.created.target_branch),
+        ))
     }
 
     /// `None` when the target moved between reading and writing it.
@@ -51,7 +57,9 @@ impl Engine<'_> {
             verified = Some(gates.verified);
         }
         if let Some(place) = checked_out(&self.user, &target)? {
-            let message = format!("{target} is checked out in {place}; switch that checkout to another branch, then resume");
+            let message = format!(
+                "{target} is checked out in {place}; switch that checkout to another branch, then resume"
+            );
             return Err(Halt::failed("merge_failed", message));
         }
         let source = self.trusted.directory().to_string_lossy().into_owned();

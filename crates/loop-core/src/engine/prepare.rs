@@ -18,7 +18,8 @@ impl Engine<'_> {
         if let Some(creating) = self.state().creating.clone() {
             self.undo(&creating)?;
         }
-        fs::create_dir_all(&self.setting.sandboxes).map_err(|error| Halt::io(&self.setting.sandboxes, error))?;
+        fs::create_dir_all(&self.setting.sandboxes)
+            .map_err(|error| Halt::io(&self.setting.sandboxes, error))?;
         self.trusted.import(&self.root, &self.created.base_commit, "start")?;
         self.append(Event::WorktreeProviderSelected { provider: "git".into() }).map_err(Halt::Fatal)?;
         let task = self.base_facts()?;
@@ -29,7 +30,10 @@ impl Engine<'_> {
             }
             let path = PathBuf::from(&facts.worktree_path);
             if path.exists() {
-                let message = format!("{} is in the way of the worktree; remove it or set worktree_path_template", path.display());
+                let message = format!(
+                    "{} is in the way of the worktree; remove it or set worktree_path_template",
+                    path.display()
+                );
                 return Err(Halt::failed("run_error", message));
             }
             self.append(Event::WorktreeCreating(facts.clone())).map_err(Halt::Fatal)?;
@@ -58,7 +62,8 @@ impl Engine<'_> {
         };
         if let Some(prompt) = &task.prompt {
             let [spec, plan] = prompt_files(prompt, &facts.spec_path);
-            let files = [(facts.spec_path.as_str(), spec.as_bytes()), (facts.plan_path.as_str(), plan.as_bytes())];
+            let files =
+                [(facts.spec_path.as_str(), spec.as_bytes()), (facts.plan_path.as_str(), plan.as_bytes())];
             let tree = self.trusted.tree_with(&self.created.base_commit, &files, &self.setting.sandboxes)?;
             let message = "Add spec and plan from the run's prompt\n";
             let parents = [self.created.base_commit.as_str()];
@@ -66,7 +71,14 @@ impl Engine<'_> {
             facts.base_commit = self.trusted.commit_tree(&tree, &parents, message, &self.identity, time)?;
             let source = self.trusted.directory().to_string_lossy().into_owned();
             self.trusted.keep("base", &facts.base_commit)?;
-            self.user.run(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", &source, &facts.base_commit])?;
+            self.user.run(&[
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--no-write-fetch-head",
+                &source,
+                &facts.base_commit,
+            ])?;
         }
         facts.base_tree = self.trusted.tree(&facts.base_commit)?;
         if !facts.plan_path.is_empty() {
@@ -90,8 +102,11 @@ impl Engine<'_> {
     /// Makes branch, owner mark and worktree; `None` when somebody else took the branch name meanwhile.
     fn create(&self, mut facts: WorktreeFacts) -> Result<Option<WorktreeFacts>, Halt> {
         let branch = format!("refs/heads/{}", facts.run_branch);
-        let transaction =
-            format!("start\ncreate {branch} {base}\ncreate {mark} {base}\ncommit\n", mark = self.mark(), base = facts.base_commit);
+        let transaction = format!(
+            "start\ncreate {branch} {base}\ncreate {mark} {base}\ncommit\n",
+            mark = self.mark(),
+            base = facts.base_commit
+        );
         if let Err(error) = self.user.run_with(&["update-ref", "--stdin"], transaction.as_bytes()) {
             if self.user.commit(&branch)?.is_some() {
                 return Ok(None);
@@ -99,15 +114,19 @@ impl Engine<'_> {
             return Err(error.into());
         }
         if let Some(parent) = Path::new(&facts.worktree_path).parent() {
-            fs::create_dir_all(parent)
-                .map_err(|error| Halt::failed("run_error", format!("cannot make {}: {error}", parent.display())))?;
+            fs::create_dir_all(parent).map_err(|error| {
+                Halt::failed("run_error", format!("cannot make {}: {error}", parent.display()))
+            })?;
         }
         self.user.run(&["worktree", "add", "--quiet", &facts.worktree_path, &facts.run_branch])?;
         // The last time that the engine opens the worktree itself: no agent has run in it yet.
         let worktree = crate::git::Git::user(Path::new(&facts.worktree_path));
         let on = worktree.text(&["symbolic-ref", "--short", "HEAD"])?;
         if on != facts.run_branch {
-            return Err(Halt::failed("run_error", format!("the new worktree is on {on} instead of {}", facts.run_branch)));
+            return Err(Halt::failed(
+                "run_error",
+                format!("the new worktree is on {on} instead of {}", facts.run_branch),
+            ));
         }
         facts.git_folder = worktree.text(&["rev-parse", "--absolute-git-dir"])?;
         facts.common_folder = worktree.text(&["rev-parse", "--path-format=absolute", "--git-common-dir"])?;
@@ -132,7 +151,11 @@ impl Engine<'_> {
         }
         self.user.run(&["worktree", "prune"])?;
         let branch = format!("refs/heads/{}", facts.run_branch);
-        let transaction = format!("start\ndelete {branch} {base}\ndelete {mark}\ncommit\n", mark = self.mark(), base = facts.base_commit);
+        let transaction = format!(
+            "start\ndelete {branch} {base}\ndelete {mark}\ncommit\n",
+            mark = self.mark(),
+            base = facts.base_commit
+        );
         self.user.run_with(&["update-ref", "--stdin"], transaction.as_bytes())?;
         Ok(())
     }
@@ -160,7 +183,8 @@ impl Engine<'_> {
             self.agent = Some(self.setting.agent(&worktree)?);
         }
         if self.restore {
-            let side: &Side = self.agent.as_ref().ok_or_else(|| Halt::failed("run_error", "no agent side".into()))?;
+            let side: &Side =
+                self.agent.as_ref().ok_or_else(|| Halt::failed("run_error", "no agent side".into()))?;
             side.restore(&self.setting, &worktree, (&head, &snapshot))?;
             self.restore = false;
         }
@@ -173,13 +197,17 @@ impl Engine<'_> {
         let program = if frozen.exists() {
             fs::read(&frozen).map_err(|error| Halt::io(&frozen, error))?
         } else {
-            self.trusted
-                .file(&facts.base_commit, crate::create::AGENT_SCRIPT)?
-                .ok_or_else(|| Halt::failed("run_error", format!("{} is gone from the base commit", crate::create::AGENT_SCRIPT)))?
+            self.trusted.file(&facts.base_commit, crate::create::AGENT_SCRIPT)?.ok_or_else(|| {
+                Halt::failed(
+                    "run_error",
+                    format!("{} is gone from the base commit", crate::create::AGENT_SCRIPT),
+                )
+            })?
         };
         let place = self.setting.agent_program();
         crate::store::replace_file(&place, &program).map_err(|error| Halt::io(&place, error))?;
-        fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).map_err(|error| Halt::io(&place, error))
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o755))
+            .map_err(|error| Halt::io(&place, error))
     }
 }
 
@@ -202,9 +230,18 @@ pub(crate) fn worktree_path(root: &Path, template: &str, run_branch: &str) -> Re
 
 /// Spec and plan made from a prompt.
 fn prompt_files(prompt: &str, spec_path: &str) -> [String; 2] {
-    let title: String = prompt.lines().find(|line| !line.trim().is_empty()).unwrap_or("Task").trim().chars().take(72).collect();
+    let title: String = prompt
+        .lines()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or("Task")
+        .trim()
+        .chars()
+        .take(72)
+        .collect();
     let quoted: String = prompt.lines().map(|line| format!("> {line}\n")).collect();
-    let spec = format!("# {title}\n\n**Status:** In Progress\n\n## 1. Overview\n\nWhat was asked for, word for word:\n\n{quoted}");
+    let spec = format!(
+        "# {title}\n\n**Status:** In Progress\n\n## 1. Overview\n\nWhat was asked for, word for word:\n\n{quoted}"
+    );
     let plan = format!(
         "# Plan: {title}\n\nReference: [{spec_path}]({spec_path})\n\nLegend: `[ ]` open, `[x]` done, `[~]` blocked.\n\n\
          ## Phase 1: Do what is asked\n\n- [ ] Do what section 1 of the spec asks for, with a test where one makes sense\n\n\

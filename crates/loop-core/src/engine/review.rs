@@ -47,7 +47,10 @@ impl Engine<'_> {
         let (verdict, findings) = if answer.ending == Ending::Worked {
             prompt::read_verdict(&answer.message)
         } else {
-            (Verdict::ChangesRequested, vec![format!("no verdict: the reviewer failed: {}", answer.complaint)])
+            (
+                Verdict::ChangesRequested,
+                vec![format!("no verdict: the reviewer failed: {}", answer.complaint)],
+            )
         };
         let outcome = Outcome::Reviewed(Reviewed { tree: work.tree, verdict, findings });
         Ok(Finished { exit_code: answer.code, output_path, outcome })

@@ -79,9 +79,17 @@ impl Side {
     }
 
     /// Streams the new objects over and has them checked (`index-pack --strict`).
-    fn fetch(&self, setting: &Setting, trusted: &Trusted, collected: &Collected, known: &[&str]) -> Result<(), Error> {
-        let wanted: Vec<&str> =
-            [&*collected.head, &*collected.snapshot].into_iter().filter(|commit| !known.contains(commit)).collect();
+    fn fetch(
+        &self,
+        setting: &Setting,
+        trusted: &Trusted,
+        collected: &Collected,
+        known: &[&str],
+    ) -> Result<(), Error> {
+        let wanted: Vec<&str> = [&*collected.head, &*collected.snapshot]
+            .into_iter()
+            .filter(|commit| !known.contains(commit))
+            .collect();
         if wanted.is_empty() {
             return Ok(());
         }
@@ -91,24 +99,27 @@ impl Side {
             revisions.push_str(commit);
         }
         revisions.push('\n');
-        let argv = ["git", "-c", "core.fsmonitor=false", "pack-objects", "--revs", "--stdout", "--thin", "-q"]
-            .map(str::to_owned)
-            .to_vec();
+        let argv =
+            ["git", "-c", "core.fsmonitor=false", "pack-objects", "--revs", "--stdout", "--thin", "-q"]
+                .map(str::to_owned)
+                .to_vec();
         let limits = Limits { total: HELPER_TIME * 5, idle: None, term_grace: Duration::from_secs(2) };
         let mut request =
             self.request(argv, &[("PATH", setting.search_path.clone())], revisions.into_bytes(), limits);
         request.sweep = false;
         let pack = setting.sandboxes.join("incoming.pack");
         let failed = |error| Error::Io { path: pack.clone(), error };
-        let mut sink = PackFile { file: File::create(&pack).map_err(failed)?, written: 0, complaint: Vec::new() };
+        let mut sink =
+            PackFile { file: File::create(&pack).map_err(failed)?, written: 0, complaint: Vec::new() };
         let outcome = self.client().run(&request, &mut sink, &|| false)?;
         if !outcome.success() {
             let detail = String::from_utf8_lossy(&sink.complaint).trim().to_owned();
             return Err(Error::Helper { what: "packing the agent's commits", detail });
         }
-        let indexed = trusted
-            .index_pack(&pack)
-            .map_err(|error| Error::Helper { what: "checking the agent's commits", detail: error.to_string() });
+        let indexed = trusted.index_pack(&pack).map_err(|error| Error::Helper {
+            what: "checking the agent's commits",
+            detail: error.to_string(),
+        });
         fs::remove_file(&pack).map_err(failed)?;
         indexed
     }
@@ -122,7 +133,8 @@ impl Side {
     ) -> Result<(), Error> {
         let (git_folder, common) = (worktree.git_folder.to_string_lossy(), worktree.common.to_string_lossy());
         let trusted = setting.trusted.to_string_lossy();
-        let arguments = [&git_folder, &common, worktree.branch.as_str(), checkpoint.0, checkpoint.1, &trusted];
+        let arguments =
+            [&git_folder, &common, worktree.branch.as_str(), checkpoint.0, checkpoint.1, &trusted];
         let captured = self.helper(RESTORE, &arguments, b"", &setting.search_path)?;
         if captured.outcome.success() {
             return Ok(());
@@ -132,7 +144,13 @@ impl Side {
     }
 
     /// Commits one file of the worktree with new content, on the far side.
-    pub fn commit_file(&self, path: &str, content: &str, message: &str, search_path: &str) -> Result<(), Error> {
+    pub fn commit_file(
+        &self,
+        path: &str,
+        content: &str,
+        message: &str,
+        search_path: &str,
+    ) -> Result<(), Error> {
         const SCRIPT: &str = r#"rm -f -- "$1" && cat > "$1" && git -c core.hooksPath=/dev/null add -- "$1" \
             && git -c core.hooksPath=/dev/null -c commit.gpgSign=false commit -q --no-verify -m "$2" -- "$1""#;
         let captured = self.helper(SCRIPT, &[path, message], content.as_bytes(), search_path)?;

@@ -121,7 +121,8 @@ impl Trusted {
         };
         let header = String::from_utf8_lossy(&answer[..end]).into_owned();
         let mut words = header.rsplit(' ');
-        let (Some(size), Some("blob")) = (words.next().and_then(|size| size.parse::<usize>().ok()), words.next())
+        let (Some(size), Some("blob")) =
+            (words.next().and_then(|size| size.parse::<usize>().ok()), words.next())
         else {
             return Ok(None);
         };
@@ -187,8 +188,10 @@ impl Trusted {
 
     /// Merges without a worktree.
     pub fn merge_tree(&self, ours: &str, theirs: &str) -> Result<MergeTree, Error> {
-        let captured = self.git.execute(&["merge-tree", "--write-tree", "--name-only", "-z", ours, theirs], b"")?;
-        let mut parts = captured.stdout.split(|byte| *byte == 0).map(|part| String::from_utf8_lossy(part).into_owned());
+        let captured =
+            self.git.execute(&["merge-tree", "--write-tree", "--name-only", "-z", ours, theirs], b"")?;
+        let mut parts =
+            captured.stdout.split(|byte| *byte == 0).map(|part| String::from_utf8_lossy(part).into_owned());
         let tree = parts.next().unwrap_or_default();
         match captured.outcome.exit_code {
             Some(0) => Ok(MergeTree::Clean(tree)),

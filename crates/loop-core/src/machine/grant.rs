@@ -19,7 +19,11 @@ type Rule = Result<(), (&'static str, String, String)>;
 
 /// Whether this iteration asks for completion: by the token, or by a plan that is all done.
 pub fn is_asked(state: &State) -> bool {
-    state.current.implemented.as_ref().is_some_and(|facts| facts.token == Token::Accepted || plan_is_done(facts))
+    state
+        .current
+        .implemented
+        .as_ref()
+        .is_some_and(|facts| facts.token == Token::Accepted || plan_is_done(facts))
 }
 
 fn plan_is_done(facts: &Implemented) -> bool {
@@ -48,7 +52,12 @@ pub fn decide(state: &State) -> Result<Granted, Refusal> {
         });
     };
     without_gates(state, &spec, facts).and_then(|()| gates(state, &spec, facts)).map_err(
-        |(reason, message, remedy)| Refusal { reason: reason.into(), message, remedy, tree: facts.tree.clone() },
+        |(reason, message, remedy)| Refusal {
+            reason: reason.into(),
+            message,
+            remedy,
+            tree: facts.tree.clone(),
+        },
     )?;
     let mode = match (facts.token, spec.settings.completion_mode) {
         (Token::Accepted, CompletionMode::Exact) => "exact",
@@ -131,7 +140,10 @@ fn findings(spec: &LoopRunSpec, facts: &Implemented) -> Rule {
     }
     refuse(
         "tests_weakened",
-        format!("tests were deleted or skipped and no reviewer is on to accept it: {}", facts.findings.join("; ")),
+        format!(
+            "tests were deleted or skipped and no reviewer is on to accept it: {}",
+            facts.findings.join("; ")
+        ),
         "restore the tests; make the code pass them instead",
     )
 }
@@ -148,14 +160,19 @@ fn review(state: &State, spec: &LoopRunSpec, facts: &Implemented) -> Rule {
     if approved {
         return Ok(());
     }
-    refuse("review", "the reviewer did not approve this tree".into(), "address the reviewer's findings and commit")
+    refuse(
+        "review",
+        "the reviewer did not approve this tree".into(),
+        "address the reviewer's findings and commit",
+    )
 }
 
 fn gates(state: &State, spec: &LoopRunSpec, facts: &Implemented) -> Rule {
     if spec.gates.is_empty() {
         return Ok(());
     }
-    let Some(verified) = state.current.verified.as_ref().filter(|run| run.clean && run.tree == facts.tree) else {
+    let Some(verified) = state.current.verified.as_ref().filter(|run| run.clean && run.tree == facts.tree)
+    else {
         return refuse(
             "not_verified",
             "the gates did not run on this tree from a clean checkout".into(),
@@ -171,7 +188,11 @@ fn gates(state: &State, spec: &LoopRunSpec, facts: &Implemented) -> Rule {
             );
         };
         if !after.passed() {
-            let how = if after.timed_out { "ran out of time".into() } else { format!("exit code {}", after.exit_code) };
+            let how = if after.timed_out {
+                "ran out of time".into()
+            } else {
+                format!("exit code {}", after.exit_code)
+            };
             return refuse(
                 "gate_failed",
                 format!("gate {} failed on a clean checkout of the committed tree: {how}", gate.name),
@@ -217,6 +238,7 @@ fn level(state: &State, spec: &LoopRunSpec) -> &'static str {
     if spec.gates.is_empty() && !spec.review.enabled {
         return UNVERIFIED;
     }
-    let failed_before = spec.gates.iter().any(|gate| before(state, &gate.name).is_some_and(|run| !run.passed()));
+    let failed_before =
+        spec.gates.iter().any(|gate| before(state, &gate.name).is_some_and(|run| !run.passed()));
     if failed_before { FAIL_TO_PASS } else { NO_REGRESSION }
 }

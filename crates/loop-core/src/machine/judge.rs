@@ -31,7 +31,9 @@ pub(super) fn judge(state: &State) -> Event {
             return Event::RunFailed {
                 exit_reason: ExitReason::Failed,
                 reason: format!("max_consecutive_failures:{phase}:{limit}"),
-                message: format!("{phase} failed {limit} times in a row; read its last log, then resume the run"),
+                message: format!(
+                    "{phase} failed {limit} times in a row; read its last log, then resume the run"
+                ),
             };
         }
     }
@@ -41,7 +43,10 @@ pub(super) fn judge(state: &State) -> Event {
         return Event::RunFailed {
             exit_reason: ExitReason::CompletionRefused,
             reason: format!("completion_refused:{}", refusal.reason),
-            message: format!("completion was refused {SAME_REFUSALS} times for the same tree: {}", refusal.message),
+            message: format!(
+                "completion was refused {SAME_REFUSALS} times for the same tree: {}",
+                refusal.message
+            ),
         };
     }
     if let Some(facts) = &current.implemented

@@ -54,13 +54,19 @@ pub fn next(state: &State, now: i64) -> Next {
         return Next::Record(Event::RunFailed {
             exit_reason: ExitReason::TimedOut,
             reason: format!("timed_out:{seconds}s"),
-            message: format!("the run's deadline of {seconds} s passed; resume it to give it another {seconds} s"),
+            message: format!(
+                "the run's deadline of {seconds} s passed; resume it to give it another {seconds} s"
+            ),
         });
     }
     if let Some((phase, reason, message)) = &state.step_failure {
         let exit_reason =
             if *phase == StepPhase::Implementation { ExitReason::AgentFailed } else { ExitReason::Failed };
-        return Next::Record(Event::RunFailed { exit_reason, reason: reason.clone(), message: message.clone() });
+        return Next::Record(Event::RunFailed {
+            exit_reason,
+            reason: reason.clone(),
+            message: message.clone(),
+        });
     }
     if state.worktree.is_none() {
         return run(StepPhase::Prepare, 0, false);
@@ -85,7 +91,9 @@ pub fn next(state: &State, now: i64) -> Next {
             return Next::Record(Event::RunFailed {
                 exit_reason: ExitReason::IterationsExhausted,
                 reason: format!("iteration_limit_reached:{limit}"),
-                message: format!("{limit} iterations were not enough; resume the run to give it as many again"),
+                message: format!(
+                    "{limit} iterations were not enough; resume the run to give it as many again"
+                ),
             });
         }
         return run(StepPhase::Implementation, state.iteration + 1, false);

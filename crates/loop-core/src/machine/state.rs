@@ -162,8 +162,12 @@ impl State {
                 self.attempt = *attempt;
                 self.last_step = (Some(*phase), *iteration);
                 self.step_started_ms = ts;
-                self.open =
-                    Some(OpenStep { id: step_id.clone(), phase: *phase, iteration: *iteration, clean: *clean });
+                self.open = Some(OpenStep {
+                    id: step_id.clone(),
+                    phase: *phase,
+                    iteration: *iteration,
+                    clean: *clean,
+                });
                 self.steps.push(StepSummary {
                     phase: phase.as_str().into(),
                     iteration: *iteration,
@@ -175,16 +179,19 @@ impl State {
                     self.steps.remove(0);
                 }
             }
-            Event::Checkpoint { head, snapshot, .. } => self.checkpoint = Some((head.clone(), snapshot.clone())),
+            Event::Checkpoint { head, snapshot, .. } => {
+                self.checkpoint = Some((head.clone(), snapshot.clone()))
+            }
             Event::StepFinished { duration_ms, outcome, .. } => self.finish_step(*duration_ms, outcome),
             Event::StepInterrupted { .. } => {
                 self.open = None;
                 self.note_step("interrupted", u64::try_from(ts - self.step_started_ms).unwrap_or(0), "");
             }
             Event::CompletionRefused(refusal) => {
-                let same = self.last_refusal.as_ref().is_some_and(|last| {
-                    last.reason == refusal.reason && last.tree == refusal.tree
-                });
+                let same = self
+                    .last_refusal
+                    .as_ref()
+                    .is_some_and(|last| last.reason == refusal.reason && last.tree == refusal.tree);
                 self.same_refusal = if same { self.same_refusal + 1 } else { 1 };
                 self.current.refused = Some(refusal.clone());
                 self.last_refusal = Some(refusal.clone());
@@ -215,7 +222,9 @@ impl State {
                 self.ended_ms = ts;
                 self.ended = Some((ExitReason::Canceled, "canceled".into(), "canceled by the user".into()));
             }
-            Event::WorktreeRemoved { status, message } => self.cleanup = Some((status.clone(), message.clone())),
+            Event::WorktreeRemoved { status, message } => {
+                self.cleanup = Some((status.clone(), message.clone()))
+            }
             Event::WorktreeProviderSelected { .. } | Event::AgentRetry { .. } => {}
         }
         Ok(())
@@ -250,7 +259,9 @@ impl State {
             Outcome::Verified(verified) if !verified.passed() && phase == Some(StepPhase::Verification) => {
                 ("failed", "a gate failed".into())
             }
-            Outcome::Reviewed(reviewed) if reviewed.verdict == loop_api::journal::Verdict::ChangesRequested => {
+            Outcome::Reviewed(reviewed)
+                if reviewed.verdict == loop_api::journal::Verdict::ChangesRequested =>
+            {
                 ("failed", "changes requested".into())
             }
             _ => ("succeeded", String::new()),
@@ -305,19 +316,26 @@ impl State {
             Event::RunStarted { again, .. } => *again == ended && self.phase != RunPhase::Completed,
             Event::WorktreeRemoved { .. } => self.cleanup.is_none(),
             Event::RunCanceled => !ended,
-            _ if ended => matches!(event, Event::StepStarted { phase: StepPhase::Cleanup, .. })
-                || self.open.as_ref().is_some_and(|open| open.phase == StepPhase::Cleanup),
+            _ if ended => {
+                matches!(event, Event::StepStarted { phase: StepPhase::Cleanup, .. })
+                    || self.open.as_ref().is_some_and(|open| open.phase == StepPhase::Cleanup)
+            }
             _ if self.phase != RunPhase::Running => false,
             Event::StepStarted { .. } => !step_open,
             Event::StepFinished { step_id, .. }
             | Event::StepInterrupted { step_id }
             | Event::Checkpoint { step_id, .. }
             | Event::AgentRetry { step_id, .. } => self.open.as_ref().is_some_and(|open| open.id == *step_id),
-            Event::WorktreeProviderSelected { .. } | Event::WorktreeCreating(_) | Event::WorktreeCreated(_) => {
-                self.open.as_ref().is_some_and(|open| open.phase == StepPhase::Prepare) && self.worktree.is_none()
+            Event::WorktreeProviderSelected { .. }
+            | Event::WorktreeCreating(_)
+            | Event::WorktreeCreated(_) => {
+                self.open.as_ref().is_some_and(|open| open.phase == StepPhase::Prepare)
+                    && self.worktree.is_none()
             }
             Event::CompletionGranted(_) => !step_open && self.granted.is_none(),
-            Event::CompletionRefused(_) => !step_open && self.granted.is_none() && self.current.refused.is_none(),
+            Event::CompletionRefused(_) => {
+                !step_open && self.granted.is_none() && self.current.refused.is_none()
+            }
             Event::RunCompleted { .. } => !step_open && self.granted.is_some(),
             Event::WatchdogDecision { .. } => !step_open && self.current.watched.is_none(),
             Event::IterationFinished { iteration } => !step_open && *iteration == self.iteration,
@@ -330,7 +348,8 @@ impl State {
             .ok()
             .and_then(|value| value["kind"].as_str().map(str::to_owned))
             .unwrap_or_default();
-        let open = self.open.as_ref().map(|open| format!(", step {} open", open.phase.as_str())).unwrap_or_default();
+        let open =
+            self.open.as_ref().map(|open| format!(", step {} open", open.phase.as_str())).unwrap_or_default();
         Err(Transition { event, state: format!("{}{open}", self.phase.as_str()) })
     }
 }

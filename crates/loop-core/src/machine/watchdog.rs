@@ -37,7 +37,9 @@ pub fn action(signal: WatchdogSignal, rewrites: u32, max_rewrites: u32) -> Watch
 /// Advice for the next prompt (RUN-58).
 pub fn advice(signal: WatchdogSignal) -> &'static str {
     match signal {
-        WatchdogSignal::VerificationFailed => "Read the notes below and repair what fails before any new work.",
+        WatchdogSignal::VerificationFailed => {
+            "Read the notes below and repair what fails before any new work."
+        }
         WatchdogSignal::NoProgress => {
             "The committed tree did not change. Break the task into small concrete steps, finish one of them and \
              commit it. If it cannot be done, mark it `[~]` and say why under Blockers Discovered."

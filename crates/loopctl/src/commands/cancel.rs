@@ -22,7 +22,9 @@ pub(super) fn run(store: &Store, arguments: &One) -> Result {
         RunPhase::Canceled => {}
         RunPhase::Completed | RunPhase::Failed => {
             let phase = recorded.state.phase.as_str();
-            return Err(Error::usage(format!("{name} has ended already ({phase}); there is nothing to cancel")));
+            return Err(Error::usage(format!(
+                "{name} has ended already ({phase}); there is nothing to cancel"
+            )));
         }
         _ => stop(store, &recorded.uid)?,
     }

@@ -17,7 +17,9 @@ pub(super) fn run() -> Result {
     let folder = throw_away("agentloop-demo")?;
     let repository = folder.join("tally");
     say(&format!("{} in {}", paint(BOLD, "demo"), folder.display()));
-    say("A small project with a spec, a plan of five tasks and tests. The agent is a script: .loop/agent.sh.");
+    say(
+        "A small project with a spec, a plan of five tasks and tests. The agent is a script: .loop/agent.sh.",
+    );
     say("It is not perfect: watch for a gate that fails and a review that asks for a change.\n");
     repository_from(DEMO, &[], &repository)?;
     let store = Store::at(folder.join("data"));
@@ -68,17 +70,17 @@ pub(super) fn repository_from(files: &[File], more: &[File], repository: &Path) 
         &["-C", &place, "add", "--all"],
         &["-C", &place, "commit", "--quiet", "-m", "Start"],
     ];
-    let environment: Vec<(String, String)> = loop_core::caller_environment()
-        .into_iter()
-        .filter(|(name, _)| !name.starts_with("GIT_"))
-        .collect();
+    let environment: Vec<(String, String)> =
+        loop_core::caller_environment().into_iter().filter(|(name, _)| !name.starts_with("GIT_")).collect();
     for command in commands {
-        let argv: Vec<String> = ["git"].iter().chain(&identity).chain(command).map(|&word| word.to_owned()).collect();
+        let argv: Vec<String> =
+            ["git"].iter().chain(&identity).chain(command).map(|&word| word.to_owned()).collect();
         let time = std::time::Duration::from_secs(60);
         let ran = exec::direct(&argv, Path::new("/"), &environment, b"", time, 1 << 16)
             .map_err(|error| Error::failed(format!("git cannot be run: {error}")))?;
         if !ran.outcome.success() {
-            let why = ran.outcome.spawn_error.unwrap_or_else(|| String::from_utf8_lossy(&ran.stderr).into_owned());
+            let why =
+                ran.outcome.spawn_error.unwrap_or_else(|| String::from_utf8_lossy(&ran.stderr).into_owned());
             return Err(Error::failed(format!("git {} failed: {}", command.join(" "), why.trim())));
         }
     }

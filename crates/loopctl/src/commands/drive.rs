@@ -72,7 +72,8 @@ fn follow(store: &Store, uid: &str, quiet: bool, signals: Signals) -> Result {
     let mut engine = Engine::open(store, uid, &host, &mut lines)?;
     match engine.drive()? {
         End::Interrupted(signal) => {
-            let name = engine.state().created.as_ref().map(|created| created.name.clone()).unwrap_or_default();
+            let name =
+                engine.state().created.as_ref().map(|created| created.name.clone()).unwrap_or_default();
             say(&format!("interrupted; nothing is lost: loopctl resume {name}"));
             Ok(SIGNAL.saturating_add(u8::try_from(signal).unwrap_or(0)))
         }
@@ -103,5 +104,6 @@ pub(crate) fn read(name: &str) -> Result<String> {
             .map_err(|error| Error::usage(format!("stdin cannot be read as text: {error}")))?;
         return Ok(text);
     }
-    std::fs::read_to_string(Path::new(name)).map_err(|error| Error::usage(format!("{name} cannot be read: {error}")))
+    std::fs::read_to_string(Path::new(name))
+        .map_err(|error| Error::usage(format!("{name} cannot be read: {error}")))
 }

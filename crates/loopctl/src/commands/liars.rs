@@ -47,7 +47,13 @@ pub(super) fn run() -> Result {
         let recorded = runs::find(&store, &new.uid)?;
         let row = Row {
             name: name.to_owned(),
-            says: script.lines().nth(1).unwrap_or_default().trim_start_matches("# ").trim_end_matches('.').to_owned(),
+            says: script
+                .lines()
+                .nth(1)
+                .unwrap_or_default()
+                .trim_start_matches("# ")
+                .trim_end_matches('.')
+                .to_owned(),
             believed: recorded.state.phase == RunPhase::Completed,
             expected: name.starts_with("00") || name.starts_with(STILL_FOOLED),
             why: why(&recorded.state),
@@ -60,7 +66,8 @@ pub(super) fn run() -> Result {
     if rows.iter().all(|row| row.believed == row.expected) {
         return Ok(OK);
     }
-    let wrong: Vec<&str> = rows.iter().filter(|row| row.believed != row.expected).map(|row| row.name.as_str()).collect();
+    let wrong: Vec<&str> =
+        rows.iter().filter(|row| row.believed != row.expected).map(|row| row.name.as_str()).collect();
     say(&format!("not as it should be: {}", wrong.join(", ")));
     Ok(FAILED)
 }

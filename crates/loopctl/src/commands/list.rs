@@ -13,7 +13,9 @@ pub(super) fn run(store: &Store, arguments: &Listing) -> Result {
         return Ok(OK);
     }
     if runs.is_empty() {
-        printer::say("no runs yet; `loopctl demo` shows one, `loopctl run --help` says how to start your own");
+        printer::say(
+            "no runs yet; `loopctl demo` shows one, `loopctl run --help` says how to start your own",
+        );
         return Ok(OK);
     }
     printer::data(&view::table::runs(&runs, arguments.output == Some(Output::Wide)))?;

@@ -30,7 +30,9 @@ fn request(arguments: Run) -> Result<Request> {
     let flags = flags(&arguments)?;
     let Run { spec, plan, local, prompt, filename, name, agent_script, .. } = arguments;
     if !local {
-        return Err(Error::usage("say where to run: --local runs on this machine, the only place in this version"));
+        return Err(Error::usage(
+            "say where to run: --local runs on this machine, the only place in this version",
+        ));
     }
     let (manifest, manifest_name) = match &filename {
         Some(file) => manifest(file)?,
@@ -85,10 +87,13 @@ fn flags(arguments: &Run) -> Result<Value> {
     put("/worktree/runBranchPrefix", arguments.run_branch_prefix.as_ref().map(|prefix| json!(prefix)));
     put("/worktree/pathTemplate", arguments.worktree_path_template.as_ref().map(|template| json!(template)));
     put("/delivery/targetBranch", arguments.merge_target.as_ref().map(|name| json!(name)));
-    put("/loop/completionMode", arguments.completion_mode.map(|mode| match mode {
-        Mode::Exact => json!("Exact"),
-        Mode::Trailing => json!("Trailing"),
-    }));
+    put(
+        "/loop/completionMode",
+        arguments.completion_mode.map(|mode| match mode {
+            Mode::Exact => json!("Exact"),
+            Mode::Trailing => json!("Trailing"),
+        }),
+    );
     match arguments.merge_strategy {
         None => {}
         Some(Strategy::None) => put("/delivery/mode", Some(json!("None"))),
@@ -96,9 +101,16 @@ fn flags(arguments: &Run) -> Result<Value> {
         Some(Strategy::Squash) => put("/delivery/strategy", Some(json!("Squash"))),
     }
     let mut gates = Vec::new();
-    for (given, when) in arguments.gate.iter().map(|gate| (gate, "Always")).chain(arguments.final_gate.iter().map(|gate| (gate, "Final"))) {
+    for (given, when) in arguments
+        .gate
+        .iter()
+        .map(|gate| (gate, "Always"))
+        .chain(arguments.final_gate.iter().map(|gate| (gate, "Final")))
+    {
         let Some((name, command)) = given.split_once('=') else {
-            return Err(Error::usage(format!("gate {given:?} has no name; write NAME=COMMAND, for instance test='make test'")));
+            return Err(Error::usage(format!(
+                "gate {given:?} has no name; write NAME=COMMAND, for instance test='make test'"
+            )));
         };
         gates.push(json!({"name": name.trim(), "run": command, "when": when}));
     }

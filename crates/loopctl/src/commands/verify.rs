@@ -8,8 +8,8 @@ use super::drive;
 use crate::cli::{Output, Verify};
 use crate::error::{Error, FAILED, OK, Result};
 use crate::printer::{self, BAD, GOOD, paint, say};
-use crate::view::short;
 use crate::runs;
+use crate::view::short;
 
 pub(super) fn run(store: &Store, arguments: &Verify) -> Result {
     let (evidence, repository) = match (&arguments.run, &arguments.evidence) {
@@ -19,7 +19,9 @@ pub(super) fn run(store: &Store, arguments: &Verify) -> Result {
             if !evidence.exists() {
                 let name = &recorded.object.metadata.name;
                 let phase = recorded.state.phase.as_str();
-                return Err(Error::usage(format!("{name} is {phase} and has no evidence; only a completed run has")));
+                return Err(Error::usage(format!(
+                    "{name} is {phase} and has no evidence; only a completed run has"
+                )));
             }
             // The engine's own repository: it has the commits even when the branches are gone.
             let workspace = recorded.state.created.as_ref().map(|created| created.workspace_root.clone());
@@ -30,9 +32,9 @@ pub(super) fn run(store: &Store, arguments: &Verify) -> Result {
         (None, None) => return Err(Error::usage("name a run, or give --evidence and --repository")),
     };
     let statement = replay::read(&evidence).map_err(|error| Error::usage(error.to_string()))?;
-    let repository = repository
-        .canonicalize()
-        .map_err(|error| Error::usage(format!("repository {} cannot be used: {error}", repository.display())))?;
+    let repository = repository.canonicalize().map_err(|error| {
+        Error::usage(format!("repository {} cannot be used: {error}", repository.display()))
+    })?;
     // Interrupted, a replay ends at once; the gates' processes end with it, and the scratch folder is all that stays.
     let host = drive::host(Signals::default())?;
     let place = Place {
@@ -59,11 +61,16 @@ pub(super) fn run(store: &Store, arguments: &Verify) -> Result {
 fn text(replay: &replay::Replay) -> String {
     let mut text = String::new();
     for gate in &replay.gates {
-        let before = gate.before.as_ref().map_or_else(|| "not run".into(), |run| format!("exit {}", run.exit_code));
+        let before =
+            gate.before.as_ref().map_or_else(|| "not run".into(), |run| format!("exit {}", run.exit_code));
         text.push_str(&format!("gate {}: before {before}, after exit {}\n", gate.name, gate.after.exit_code));
     }
     if replay.differences.is_empty() {
-        text.push_str(&format!("{}: the evidence for {} holds\n", paint(GOOD, "same"), short(&replay.commit)));
+        text.push_str(&format!(
+            "{}: the evidence for {} holds\n",
+            paint(GOOD, "same"),
+            short(&replay.commit)
+        ));
     }
     for difference in &replay.differences {
         text.push_str(&format!("{}: {difference}\n", paint(BAD, "differs")));

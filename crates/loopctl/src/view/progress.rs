@@ -26,11 +26,16 @@ pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
                 short(&facts.base_commit)
             )];
             if facts.tasks_total > 0 {
-                lines.push(format!("plan {}: {} of {} tasks done", facts.plan_path, facts.tasks_done, facts.tasks_total));
+                lines.push(format!(
+                    "plan {}: {} of {} tasks done",
+                    facts.plan_path, facts.tasks_done, facts.tasks_total
+                ));
             }
             lines
         }
-        Event::StepStarted { phase, iteration, attempt, clean, .. } => started(*phase, *iteration, *attempt, *clean),
+        Event::StepStarted { phase, iteration, attempt, clean, .. } => {
+            started(*phase, *iteration, *attempt, *clean)
+        }
         Event::AgentRetry { reason, wait_ms, .. } => {
             vec![format!("  trying again in {}: {reason}", duration(*wait_ms))]
         }
@@ -56,7 +61,10 @@ pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
         Event::WatchdogDecision { signal, action, rewrite_count } => match action {
             WatchdogAction::Continue => Vec::new(),
             WatchdogAction::Rewrite => {
-                vec![format!("  watchdog: {}; the next prompt is rewritten ({rewrite_count})", signal.as_str())]
+                vec![format!(
+                    "  watchdog: {}; the next prompt is rewritten ({rewrite_count})",
+                    signal.as_str()
+                )]
             }
             WatchdogAction::Fail => vec![format!("  watchdog: {} again; giving up", signal.as_str())],
         },
@@ -64,7 +72,9 @@ pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
             let word = if *verified { "completed" } else { "completed, but nothing verified it" };
             vec![paint(GOOD, word)]
         }
-        Event::RunFailed { reason, message, .. } => vec![format!("{} {reason}", paint(BAD, "failed:")), message.clone()],
+        Event::RunFailed { reason, message, .. } => {
+            vec![format!("{} {reason}", paint(BAD, "failed:")), message.clone()]
+        }
         Event::RunCanceled => vec![paint(BAD, "canceled")],
         Event::WorktreeRemoved { status, message } if status == "cleaned" => {
             vec![format!("worktree removed, its diff saved{message}")]
@@ -99,7 +109,9 @@ fn finished(outcome: &Outcome, duration_ms: u64, state: &State) -> Vec<String> {
                 short(&facts.head)
             )];
             lines.extend(facts.repairs.iter().map(|repair| format!("  put right: {repair}")));
-            lines.extend(facts.unticked.iter().map(|task| format!("  unticked, as nothing was done for it: {task}")));
+            lines.extend(
+                facts.unticked.iter().map(|task| format!("  unticked, as nothing was done for it: {task}")),
+            );
             lines
         }
         Outcome::Reviewed(review) => match review.verdict {
@@ -111,7 +123,9 @@ fn finished(outcome: &Outcome, duration_ms: u64, state: &State) -> Vec<String> {
             }
         },
         Outcome::Verified(verified) => verified.gates.iter().map(|run| gate(run, state)).collect(),
-        Outcome::Merged(merged) => vec![format!("merged into {} as {}", merged.target, short(&merged.commit))],
+        Outcome::Merged(merged) => {
+            vec![format!("merged into {} as {}", merged.target, short(&merged.commit))]
+        }
         Outcome::Done => Vec::new(),
         Outcome::Failed { .. } => vec![format!("  {} ({time})", paint(BAD, "step failed"))],
     }

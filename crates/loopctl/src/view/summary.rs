@@ -12,7 +12,8 @@ pub(crate) fn text(run: &Recorded) -> String {
     let state = &run.state;
     let name = &run.object.metadata.name;
     let style = if state.phase == RunPhase::Completed { GOOD } else { BAD };
-    let mut lines = vec![String::new(), format!("{} {}", paint(BOLD, name), paint(style, word(state, run.alive)))];
+    let mut lines =
+        vec![String::new(), format!("{} {}", paint(BOLD, name), paint(style, word(state, run.alive)))];
     if let Some((_, reason, message)) = &state.ended
         && state.phase != RunPhase::Completed
     {
@@ -29,14 +30,17 @@ pub(crate) fn text(run: &Recorded) -> String {
     delivery(run, &mut lines);
     lines.push(format!("  record     {}", shown(run.dir.path())));
     if let Some(created) = &state.created {
-        let copy = std::path::Path::new(&created.workspace_root).join("logs/loop").join(format!("run-{}", run.uid));
+        let copy =
+            std::path::Path::new(&created.workspace_root).join("logs/loop").join(format!("run-{}", run.uid));
         if copy.exists() {
             lines.push(format!("  copy       {}", shown(&copy)));
         }
     }
     let next = match state.phase {
         RunPhase::Completed => format!("loopctl verify {name}"),
-        RunPhase::Canceled | RunPhase::Failed => format!("loopctl inspect {name}; loopctl resume {name} tries again"),
+        RunPhase::Canceled | RunPhase::Failed => {
+            format!("loopctl inspect {name}; loopctl resume {name} tries again")
+        }
         _ => format!("loopctl resume {name}"),
     };
     lines.push(format!("  next       {next}"));
@@ -47,7 +51,12 @@ pub(crate) fn text(run: &Recorded) -> String {
 fn evidence(run: &Recorded, lines: &mut Vec<String>) {
     let state = &run.state;
     let Some(granted) = &state.granted else { return };
-    lines.push(format!("  evidence   {} at {}; isolation {}", granted.level, short(&granted.commit), state.isolation));
+    lines.push(format!(
+        "  evidence   {} at {}; isolation {}",
+        granted.level,
+        short(&granted.commit),
+        state.isolation
+    ));
     let before = |name: &str| state.baseline.as_ref()?.gates.iter().find(|run| run.name == name);
     for after in state.granted_gates.iter().flat_map(|run| &run.gates) {
         let was = before(&after.name).map_or_else(|| "not run".into(), result);
@@ -63,7 +72,9 @@ fn result(run: &GateOutcome) -> String {
     let word = if run.passed() { "pass" } else { "fail" };
     match run.counts {
         Some([passed, failed, 0]) => format!("{word} ({passed} passed, {failed} failed)"),
-        Some([passed, failed, skipped]) => format!("{word} ({passed} passed, {failed} failed, {skipped} skipped)"),
+        Some([passed, failed, skipped]) => {
+            format!("{word} ({passed} passed, {failed} failed, {skipped} skipped)")
+        }
         None => format!("{word} (exit {})", run.exit_code),
     }
 }

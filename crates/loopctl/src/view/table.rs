@@ -18,7 +18,8 @@ pub(crate) fn runs(runs: &[Recorded], wide: bool) -> String {
         (0..columns).map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0)).collect();
     let mut text = String::new();
     for row in rows {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         text.push_str(cells.join("   ").trim_end());
         text.push('\n');
     }
@@ -40,8 +41,15 @@ fn row(run: &Recorded, wide: bool) -> Vec<String> {
     if wide {
         let facts = run.state.worktree.as_ref();
         cells.push(facts.map_or_else(|| "-".into(), |facts| facts.run_branch.clone()));
-        cells.push(run.state.created.as_ref().map(|created| created.workspace_root.clone()).unwrap_or_default());
-        cells.push(run.state.ended.as_ref().map_or_else(|| "-".into(), |(_, reason, _)| reason.chars().take(60).collect()));
+        cells.push(
+            run.state.created.as_ref().map(|created| created.workspace_root.clone()).unwrap_or_default(),
+        );
+        cells.push(
+            run.state
+                .ended
+                .as_ref()
+                .map_or_else(|| "-".into(), |(_, reason, _)| reason.chars().take(60).collect()),
+        );
     }
     cells
 }

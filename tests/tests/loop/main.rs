@@ -1,0 +1,3 @@
+//! One test binary for the upper rungs; each module is a theme.
+
+mod thin_line;
