@@ -363,8 +363,7 @@ impl<'a> Engine<'a> {
     fn keep(&self, head: &str, snapshot: &str) -> Result<(), git::Error> {
         let (_, last) = self.state().checkpoint.clone().unwrap_or_default();
         if last != snapshot {
-            self.trusted.keep("head", head)?;
-            self.trusted.keep("snapshot", snapshot)?;
+            self.trusted.keep(&[("head", head), ("snapshot", snapshot)])?;
         }
         Ok(())
     }

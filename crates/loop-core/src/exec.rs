@@ -7,6 +7,7 @@
 
 mod client;
 mod command;
+mod dialog;
 mod direct;
 mod frame;
 mod marker;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use client::Client;
+pub use dialog::Dialog;
 pub use direct::direct;
 pub use marker::{MARKER, sweep_marked};
 pub use output::{Counts, KEEP, OutputFile};

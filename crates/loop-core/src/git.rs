@@ -1,5 +1,6 @@
 //! Git through its own binary: the engine's bare repository, and the user's repository with hooks switched off.
 
+mod objects;
 mod trusted;
 
 use std::path::{Path, PathBuf};
@@ -64,8 +65,13 @@ impl Git {
             .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
             .collect();
         environment.extend(
-            [("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_CONFIG_GLOBAL", "/dev/null"), ("LC_ALL", "C")]
-                .map(|(name, value)| (name.to_owned(), value.to_owned())),
+            [
+                ("GIT_CONFIG_NOSYSTEM", "1"),
+                ("GIT_CONFIG_GLOBAL", "/dev/null"),
+                ("GIT_NO_REPLACE_OBJECTS", "1"),
+                ("LC_ALL", "C"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
         // The current folder plays no part: the repository is named by `--git-dir`.
         Self { directory: PathBuf::from("/"), arguments, environment }
@@ -89,6 +95,11 @@ impl Git {
     fn execute(&self, arguments: &[&str], input: &[u8]) -> Result<Captured, Error> {
         let argv = self.argv(&[], arguments);
         Ok(exec::direct(&argv, &self.directory, &self.environment, input, TIMEOUT, CAPTURE)?)
+    }
+
+    /// Starts a command that stays and is asked again and again.
+    pub(crate) fn dialog(&self, arguments: &[&str]) -> Result<exec::Dialog, Error> {
+        Ok(exec::Dialog::start(&self.argv(&[], arguments), &self.directory, &self.environment)?)
     }
 
     /// Runs a command with input and gives its output, or its complaint as an error.

@@ -25,6 +25,8 @@ pub(super) struct Base {
     plan_path: String,
     plan: Plan,
     rules: Rules,
+    /// The user's own prompt, if the base commit has one (SP-26).
+    pub(super) prompt: Option<String>,
 }
 
 impl Base {
@@ -53,7 +55,9 @@ impl Base {
             &listed,
         )
         .map_err(|error| error.to_string())?;
-        Ok(Self { commit, plan_path: facts.plan_path.clone(), plan, rules })
+        let prompt =
+            text(trusted, &commit, crate::create::PROMPT_FILE).filter(|text| !text.trim().is_empty());
+        Ok(Self { commit, plan_path: facts.plan_path.clone(), plan, rules, prompt })
     }
 
     /// The base plan's next task by the committed plan of `head`: its text and section.

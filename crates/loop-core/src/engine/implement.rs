@@ -121,14 +121,12 @@ impl Engine<'_> {
         let task = base.selected(&self.trusted, head);
         let gate_notes = fs::read_to_string(self.run.join("runner-notes.txt")).unwrap_or_default();
         let notes = notes::compose(self.state(), &gate_notes);
-        let custom = self.trusted.file(&facts.base_commit, crate::create::PROMPT_FILE)?;
-        let custom = custom.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         Ok(prompt::implementation(&prompt::Implementation {
             spec: &facts.spec_path,
             plan: &facts.plan_path,
             context: &self.created.context_files,
             branch: &facts.run_branch,
-            custom: custom.as_deref().filter(|text| !text.trim().is_empty()),
+            custom: base.prompt.as_deref(),
             task: task.as_ref().map(|(text, section)| (text.as_str(), section.as_deref())),
             notes: &notes,
             advice: self.rewrite(),
@@ -213,8 +211,7 @@ impl Engine<'_> {
         variables.push(("LOOP_RUN_ID", created.run_id.clone()));
         let request = side.request(argv, &variables, prompt.to_vec(), limits);
         let mut keep = |collected: Collected| -> Result<(), Error> {
-            trusted.keep("head", &collected.head)?;
-            trusted.keep("snapshot", &collected.snapshot)?;
+            trusted.keep(&[("head", &collected.head), ("snapshot", &collected.snapshot)])?;
             let event = Event::Checkpoint {
                 step_id: step_id.to_owned(),
                 head: collected.head,

@@ -43,7 +43,7 @@ impl Engine<'_> {
         let parent = tip.clone().unwrap_or_else(|| self.created.base_commit.clone());
         let tree = self.merged_tree(&parent, granted)?;
         let commit = self.merge_commit(&parent, &tree, granted)?;
-        self.trusted.keep("merge", &commit)?;
+        self.trusted.keep(&[("merge", &commit)])?;
         let mut verified = None;
         if tree != granted.tree && !self.created.spec.gates.is_empty() {
             let gates = self.gates_on(&commit, true, "merge")?;

@@ -70,7 +70,7 @@ impl Engine<'_> {
             let time = self.state().created_ms;
             facts.base_commit = self.trusted.commit_tree(&tree, &parents, message, &self.identity, time)?;
             let source = self.trusted.directory().to_string_lossy().into_owned();
-            self.trusted.keep("base", &facts.base_commit)?;
+            self.trusted.keep(&[("base", &facts.base_commit)])?;
             self.user.run(&[
                 "fetch",
                 "--quiet",

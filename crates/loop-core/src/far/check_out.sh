@@ -6,6 +6,6 @@ if [ ! -d .git ]; then
   mkdir -p .git/objects/info
   printf '%s\n' "$1" > .git/objects/info/alternates
 fi
-rm -f .git/index.lock
+[ ! -e .git/index.lock ] || rm -rf .git/index.lock
 git -c core.hooksPath=/dev/null -c advice.detachedHead=false -c core.fsmonitor=false checkout -q -f --detach "$2" --
 git -c core.fsmonitor=false clean -ffdq

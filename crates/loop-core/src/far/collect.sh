@@ -7,10 +7,13 @@ gitdir=$1 common=$2 branch=$3 known=$4 mode=$5 scratch=$6
 ref="refs/heads/$branch"
 g() { git -c core.fsmonitor=false -c core.hooksPath=/dev/null -c gc.auto=0 -c core.fsync=all -c commit.gpgSign=false "$@"; }
 say() { printf '%s\n' "$*"; }
+# The first line of a file, by the shell itself: each process counts, once an iteration.
+first() { IFS= read -r line < "$1" || [ -n "$line" ]; }
 regular() { [ -f "$1" ] && [ ! -L "$1" ]; }
 
 if [ "$mode" = repair ]; then
-  if ! regular .git || [ "$(head -c 4096 .git 2>/dev/null)" != "gitdir: $gitdir" ]; then
+  line=
+  if ! regular .git || ! first .git || [ "$line" != "gitdir: $gitdir" ]; then
     rm -rf .git && printf 'gitdir: %s\n' "$gitdir" > .git
     say "repair the worktree's .git link was damaged and has been restored"
   fi
@@ -21,7 +24,9 @@ if [ "$mode" = repair ]; then
   if [ -e "$common/$ref" ] && ! regular "$common/$ref"; then
     rm -rf "${common:?}/$ref"
   fi
-  rm -f "$gitdir"/*.lock "$common/$ref.lock"
+  for lock in "$gitdir"/*.lock "$common/$ref.lock"; do
+    [ ! -e "$lock" ] || rm -rf "$lock"
+  done
   open=
   for state in rebase-merge rebase-apply MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD BISECT_LOG sequencer; do
     if [ -e "$gitdir/$state" ]; then
@@ -29,11 +34,16 @@ if [ "$mode" = repair ]; then
       open=$state
     fi
   done
-  if ! tip=$(g rev-parse -q --verify "$ref^{commit}" 2>/dev/null); then
+  line=
+  if regular "$common/$ref" && first "$common/$ref" && [ -n "$line" ]; then
+    tip=$line
+  elif ! tip=$(g rev-parse -q --verify "$ref^{commit}" 2>/dev/null); then
     g update-ref "$ref" "$known" && say "repair the run branch was gone and is back at $known"
     tip=$known
   fi
-  if [ "$(g symbolic-ref -q HEAD)" != "$ref" ]; then
+  line=
+  first "$gitdir/HEAD" || :
+  if [ "$line" != "ref: $ref" ]; then
     off=$(g rev-parse -q --verify 'HEAD^{commit}' 2>/dev/null || :)
     g symbolic-ref HEAD "$ref"
     if [ -z "$open" ] && [ -n "$off" ] && g merge-base --is-ancestor "$tip" "$off" 2>/dev/null; then
@@ -50,24 +60,30 @@ if [ "$mode" = repair ]; then
   fi
 fi
 
-head=$(g rev-parse -q --verify "$ref^{commit}") || { say "failed the run branch cannot be read"; exit 3; }
-export GIT_INDEX_FILE="$scratch/snapshot.index"
-[ -f "$GIT_INDEX_FILE" ] || cp "$gitdir/index" "$GIT_INDEX_FILE" 2>/dev/null || :
-rm -f "$GIT_INDEX_FILE.lock"
-snapshot=$head uncommitted=0
-# A file larger than the cap ends the command, not the machine's disk: the snapshot is then the last commit.
-if tree=$( (ulimit -f 524288 2>/dev/null; g add -A --ignore-errors . >/dev/null 2>&1; g write-tree) 2>/dev/null); then
-  if [ "$tree" != "$(g rev-parse "$head^{tree}")" ]; then
-    uncommitted=1
-    snapshot=$(GIT_AUTHOR_DATE='@0 +0000' GIT_COMMITTER_DATE='@0 +0000' GIT_AUTHOR_NAME=loop GIT_AUTHOR_EMAIL=loop \
-      GIT_COMMITTER_NAME=loop GIT_COMMITTER_EMAIL=loop g commit-tree "$tree" -p "$head" -m 'worktree snapshot') || snapshot=$head
-  fi
+line=
+if regular "$common/$ref" && first "$common/$ref" && [ -n "$line" ]; then
+  head=$line
 else
-  rm -f "$GIT_INDEX_FILE" "$GIT_INDEX_FILE.lock"
-  uncommitted=1
-  say "repair the worktree could not be snapshotted (a file over 256 MiB, or one that cannot be read)"
+  head=$(g rev-parse -q --verify "$ref^{commit}") || { say "failed the run branch cannot be read"; exit 3; }
 fi
-unset GIT_INDEX_FILE
+snapshot=$head uncommitted=0
+# Most steps end with everything committed, and then one process says so.
+if ! status=$(GIT_OPTIONAL_LOCKS=0 g status --porcelain --no-renames 2>/dev/null) || [ -n "$status" ]; then
+  uncommitted=1
+  export GIT_INDEX_FILE="$scratch/snapshot.index"
+  [ -f "$GIT_INDEX_FILE" ] || cp "$gitdir/index" "$GIT_INDEX_FILE" 2>/dev/null || :
+  rm -f "$GIT_INDEX_FILE.lock"
+  # A file larger than the cap ends the command, not the machine's disk: the snapshot is then the last commit.
+  if tree=$( (ulimit -f 524288 2>/dev/null; g add -A --ignore-errors . >/dev/null 2>&1; g write-tree) 2>/dev/null); then
+    export GIT_AUTHOR_NAME=loop GIT_AUTHOR_EMAIL=loop GIT_COMMITTER_NAME=loop GIT_COMMITTER_EMAIL=loop
+    export GIT_AUTHOR_DATE='@0 +0000' GIT_COMMITTER_DATE='@0 +0000'
+    snapshot=$(g commit-tree "$tree" -p "$head" -m 'worktree snapshot') || snapshot=$head
+  else
+    rm -f "$GIT_INDEX_FILE" "$GIT_INDEX_FILE.lock"
+    say "repair the worktree could not be snapshotted (a file over 256 MiB, or one that cannot be read)"
+  fi
+  unset GIT_INDEX_FILE
+fi
 say "head $head"
 say "snapshot $snapshot"
 say "uncommitted $uncommitted"

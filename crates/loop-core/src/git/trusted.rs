@@ -2,15 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
+use super::objects::Objects;
 use super::{Error, Git};
 
 /// Most bytes that one transfer from the far side may bring.
 const MAX_PACK_BYTES: u64 = 2 << 30;
 
+/// Packs up to this size go through memory, which saves a process.
+const SMALL_PACK_BYTES: u64 = 4 << 20;
+
 /// The bare repository, and the run whose refs it keeps.
 #[derive(Debug, Clone)]
 pub struct Trusted {
     git: Git,
+    objects: Objects,
     directory: PathBuf,
     uid: String,
 }
@@ -55,7 +60,8 @@ impl Trusted {
             }
             Git::bare(directory).run(&["init", "--quiet", "--bare", "--initial-branch=none"])?;
         }
-        Ok(Self { git: Git::bare(directory), directory: directory.to_owned(), uid: uid.to_owned() })
+        let git = Git::bare(directory);
+        Ok(Self { objects: Objects::new(&git), git, directory: directory.to_owned(), uid: uid.to_owned() })
     }
 
     /// Its path.
@@ -73,9 +79,11 @@ impl Trusted {
         format!("refs/runs/{}/{name}", self.uid)
     }
 
-    /// Points a ref of this run at a commit.
-    pub fn keep(&self, name: &str, commit: &str) -> Result<(), Error> {
-        self.git.run(&["update-ref", &self.reference(name), commit]).map(drop)
+    /// Points refs of this run at commits, all or none.
+    pub fn keep(&self, refs: &[(&str, &str)]) -> Result<(), Error> {
+        let lines: String =
+            refs.iter().map(|(name, commit)| format!("update {} {commit}\n", self.reference(name))).collect();
+        self.git.run_with(&["update-ref", "--stdin"], lines.as_bytes()).map(drop)
     }
 
     /// Copies a commit and its history from the user's repository, before any agent has run or from a branch that none can write.
@@ -84,23 +92,32 @@ impl Trusted {
             let source = root.to_string_lossy();
             self.git.run(&["fetch", "--quiet", "--no-tags", "--update-shallow", &source, commit])?;
         }
-        self.keep(name, commit)
+        self.keep(&[(name, commit)])
     }
 
     /// Takes a pack in that the far side wrote, with every object checked and every link resolved.
     pub fn index_pack(&self, pack: &Path) -> Result<(), Error> {
         let limit = format!("--max-input-size={MAX_PACK_BYTES}");
-        self.git.run_from(pack, &["index-pack", "--stdin", "--strict", "--fix-thin", &limit]).map(drop)
+        let command = ["index-pack", "--stdin", "--strict", "--fix-thin", &limit];
+        let unreadable = |error: std::io::Error| Error::Unexpected(error.to_string());
+        if std::fs::metadata(pack).map_err(unreadable)?.len() <= SMALL_PACK_BYTES {
+            return self.git.run_with(&command, &std::fs::read(pack).map_err(unreadable)?).map(drop);
+        }
+        self.git.run_from(pack, &command).map(drop)
     }
 
     /// Tree of a commit.
     pub fn tree(&self, commit: &str) -> Result<String, Error> {
-        self.git.text(&["rev-parse", "--verify", &format!("{commit}^{{tree}}")])
+        let object = self.objects.get(&format!("{commit}^{{tree}}"))?;
+        object.map(|object| object.id).ok_or_else(|| Error::Unexpected(format!("the tree of {commit}")))
     }
 
     /// Whether one commit is in the history of another.
     pub fn descends(&self, ancestor: &str, commit: &str) -> Result<bool, Error> {
-        self.git.ask(&["merge-base", "--is-ancestor", ancestor, commit])
+        match self.objects.near(ancestor, commit)? {
+            Some(answer) => Ok(answer),
+            None => self.git.ask(&["merge-base", "--is-ancestor", ancestor, commit]),
+        }
     }
 
     /// What differs between the trees of two commits, with renames found.
@@ -111,22 +128,8 @@ impl Trusted {
 
     /// Content of a regular file in a commit; `None` when it is not there or something else.
     pub fn file(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>, Error> {
-        let request = format!("{commit}:{path}\n");
-        if path.contains('\n') {
-            return Ok(None);
-        }
-        let answer = self.git.run_with(&["cat-file", "--batch"], request.as_bytes())?;
-        let Some(end) = answer.iter().position(|byte| *byte == b'\n') else {
-            return Err(Error::Unexpected("cat-file".into()));
-        };
-        let header = String::from_utf8_lossy(&answer[..end]).into_owned();
-        let mut words = header.rsplit(' ');
-        let (Some(size), Some("blob")) =
-            (words.next().and_then(|size| size.parse::<usize>().ok()), words.next())
-        else {
-            return Ok(None);
-        };
-        Ok(answer.get(end + 1..end + 1 + size).map(<[u8]>::to_vec))
+        let object = self.objects.get(&format!("{commit}:{path}"))?;
+        Ok(object.filter(|object| object.kind == "blob").map(|object| object.content))
     }
 
     /// Paths of all files of a commit, with mode and blob.
