@@ -159,8 +159,7 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Error> {
 fn gate_list(gates: &[(String, bool)], timeout: Option<u32>) -> Value {
     let mut names: Vec<String> = Vec::new();
     let list = gates.iter().map(|(command, last)| {
-        let mut name: String = loop_api::naming::slug(command).chars().take(32).collect();
-        name = name.trim_matches('-').to_owned();
+        let mut name = gate_name(command);
         let same = names.iter().filter(|taken| **taken == name).count();
         names.push(name.clone());
         if same > 0 {
@@ -173,6 +172,16 @@ fn gate_list(gates: &[(String, bool)], timeout: Option<u32>) -> Value {
         gate
     });
     list.collect()
+}
+
+/// A short name for a command: its words without the shell before and the `.sh` behind a script.
+fn gate_name(command: &str) -> String {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let shell = words.len() > 1 && ["sh", "bash", "dash"].contains(&words[0]);
+    let text: Vec<&str> =
+        words.iter().skip(usize::from(shell)).map(|word| word.strip_suffix(".sh").unwrap_or(word)).collect();
+    let name: String = loop_api::naming::slug(&text.join(" ")).chars().take(32).collect();
+    name.trim_matches('-').to_owned()
 }
 
 fn commands(value: &str) -> impl Iterator<Item = &str> {
@@ -265,7 +274,7 @@ mod tests {
         let config = parse(".loop/config", text).unwrap();
         let spec = resolve(&[config.patch]).unwrap();
         assert_eq!(spec.gates.len(), 3);
-        assert_eq!(spec.gates[0].name, "sh-tests-run-sh");
+        assert_eq!(spec.gates[0].name, "tests-run");
         assert_eq!(spec.gates[2].when, loop_api::run::GateWhen::Final);
         assert!(!spec.review.enabled);
         assert_eq!((spec.settings.iterations, spec.settings.retries), (7, 2));

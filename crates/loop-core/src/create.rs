@@ -111,6 +111,18 @@ pub fn create(store: &Store, request: &Request) -> Result<New, Error> {
     let script = preflight::agent(&user, &mut spec, request, &base)?;
     preflight::branches(&user, &root, &spec, &slug)?;
 
+    let mut warnings = config.warnings;
+    let prompt_file = config.prompt_file.clone().unwrap_or_else(|| PROMPT_FILE.into());
+    if config.prompt_file.is_some() && preflight::file(&user, &base.commit, &prompt_file)?.is_none() {
+        warnings
+            .push(format!("prompt_file {prompt_file} is not in {}; the default prompt is used", base.branch));
+    }
+    let mut context_files = config.context_files;
+    let learnings = format!("{}/LEARNINGS.md", config.specs_dir.as_deref().unwrap_or("specs"));
+    if preflight::file(&user, &base.commit, &learnings)?.is_some() && !context_files.contains(&learnings) {
+        context_files.push(learnings);
+    }
+
     let uid = crate::new_uid();
     let name = format!(
         "{}-{}",
@@ -130,12 +142,13 @@ pub fn create(store: &Store, request: &Request) -> Result<New, Error> {
         base_branch: base.branch,
         base_commit: base.commit,
         target_branch: target,
-        context_files: config.context_files,
+        prompt_file,
+        context_files,
         search_path: crate::environment::search_path(&search_path, &[&root]),
         spec,
     };
     write(store, &uid, created, script)?;
-    Ok(New { uid, name, warnings: config.warnings })
+    Ok(New { uid, name, warnings })
 }
 
 fn write(store: &Store, uid: &str, created: Created, script: Option<Vec<u8>>) -> Result<(), Error> {

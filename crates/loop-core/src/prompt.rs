@@ -71,7 +71,7 @@ fn instructions(text: &mut String, parts: &Implementation<'_>) {
         "\n## Your job\n\n\
          You implement the spec in this git worktree, on branch `{}`. Stay on that branch.\n\
          \n\
-         1. Name the sections of the spec and the contracts that your task touches before you write code. Match \
+         1. Look at the plan's notes and learnings first. Name the sections of the spec and the contracts that your task touches before you write code. Match \
          schemas and names exactly. Leave no placeholder. Where the spec is ambiguous, do not guess: mark the task \
          blocked.\n\
          2. Do one task: the selected one below, or what the notes below ask for, which comes first.\n\

@@ -147,6 +147,8 @@ pub struct Created {
     pub base_commit: String,
     /// Branch that a verified tree moves; empty for none.
     pub target_branch: String,
+    /// Replaces the default implementation prompt, when the base commit has it (SP-26).
+    pub prompt_file: String,
     /// Further files named in the prompt (CFG-17).
     pub context_files: Vec<String>,
     /// PATH of gates and helpers, without relative entries and entries under the repository.

@@ -31,7 +31,12 @@ pub(super) struct Base {
 
 impl Base {
     /// Reads plan and protected paths from the base commit.
-    pub(super) fn load(trusted: &Trusted, facts: &WorktreeFacts, spec: &LoopRunSpec) -> Result<Self, String> {
+    pub(super) fn load(
+        trusted: &Trusted,
+        facts: &WorktreeFacts,
+        spec: &LoopRunSpec,
+        prompt_file: &str,
+    ) -> Result<Self, String> {
         let commit = facts.base_commit.clone();
         let plan = Plan::parse(&text(trusted, &commit, &facts.plan_path).unwrap_or_default());
         let listed = plan.listed_files();
@@ -55,8 +60,7 @@ impl Base {
             &listed,
         )
         .map_err(|error| error.to_string())?;
-        let prompt =
-            text(trusted, &commit, crate::create::PROMPT_FILE).filter(|text| !text.trim().is_empty());
+        let prompt = text(trusted, &commit, prompt_file).filter(|text| !text.trim().is_empty());
         Ok(Self { commit, plan_path: facts.plan_path.clone(), plan, rules, prompt })
     }
 

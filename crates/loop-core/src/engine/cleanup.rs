@@ -40,6 +40,7 @@ impl Engine<'_> {
                 .run(&["worktree", "remove", "-f", "-f", &facts.worktree_path])
                 .map_err(|error| error.to_string())?;
         }
-        Ok(())
+        // The mark said whose a half-made worktree was; the run branch keeps the base commit from here on.
+        self.user.run(&["update-ref", "-d", &self.mark()]).map(drop).map_err(|error| error.to_string())
     }
 }

@@ -325,8 +325,13 @@ impl Engine<'_> {
     pub(super) fn load_base(&mut self) -> Result<(), Halt> {
         if self.base.is_none() {
             let facts = self.facts()?;
-            let base = super::analysis::Base::load(&self.trusted, &facts, &self.created.spec)
-                .map_err(|message| Halt::failed("run_error", message))?;
+            let base = super::analysis::Base::load(
+                &self.trusted,
+                &facts,
+                &self.created.spec,
+                &self.created.prompt_file,
+            )
+            .map_err(|message| Halt::failed("run_error", message))?;
             self.base = Some(base);
         }
         Ok(())
