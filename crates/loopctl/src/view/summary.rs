@@ -25,7 +25,8 @@ pub(crate) fn text(run: &Recorded) -> String {
     let (done, total) = loop_core::object::tasks(state);
     let time = u64::try_from(state.last_ms - state.started_ms).unwrap_or(0);
     let iterations = count(state.iteration as usize, "iteration");
-    lines.push(format!("  done       {done} of {total} plan tasks in {iterations}, {}", duration(time)));
+    let tasks = if total == 0 { "no plan".into() } else { format!("{done} of {total} plan tasks") };
+    lines.push(format!("  done       {tasks}, {iterations}, {}", duration(time)));
     evidence(run, &mut lines);
     delivery(run, &mut lines);
     lines.push(format!("  record     {}", shown(run.dir.path())));
