@@ -129,7 +129,7 @@ impl World {
 
     /// Runs `loopctl` to its end.
     pub fn loopctl(&self, arguments: &[&str]) -> Said {
-        said(self.command(arguments).output().expect("loopctl runs"))
+        said(&self.command(arguments).output().expect("loopctl runs"))
     }
 
     /// Runs a local run with `-o json` and gives what it said and the object.
@@ -203,7 +203,7 @@ pub fn write(path: &Path, content: &str) {
 }
 
 /// A finished process as text.
-pub fn said(output: Output) -> Said {
+pub fn said(output: &Output) -> Said {
     use std::os::unix::process::ExitStatusExt as _;
     let code = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
     Said {

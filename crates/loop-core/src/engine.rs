@@ -386,6 +386,5 @@ fn identity(user: &Git, environment: &BTreeMap<String, String>) -> Identity {
 
 fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map(|name| name.trim().to_owned())
-        .unwrap_or_else(|_| "localhost".into())
+        .map_or_else(|_| "localhost".into(), |name| name.trim().to_owned())
 }

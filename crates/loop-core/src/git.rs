@@ -78,6 +78,7 @@ impl Git {
     }
 
     /// The same repository with one more variable.
+    #[must_use]
     pub fn with(&self, name: &str, value: &str) -> Self {
         let mut other = self.clone();
         other.environment.push((name.to_owned(), value.to_owned()));

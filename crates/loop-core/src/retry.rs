@@ -51,7 +51,6 @@ pub(crate) fn decide(ending: Ending, used: &mut Used, retries: u32, backoff_seco
     match ending {
         Ending::Worked => Decision::Accept,
         Ending::Limited { reset_ms } if reset_ms <= LONGEST_LIMIT_MS => Decision::Again(reset_ms),
-        Ending::Limited { .. } => Decision::GiveUp,
         Ending::Transient => {
             used.transient += 1;
             if used.transient >= TRANSIENT_ATTEMPTS {
@@ -63,7 +62,7 @@ pub(crate) fn decide(ending: Ending, used: &mut Used, retries: u32, backoff_seco
             used.retries += 1;
             Decision::Again(backoff_ms)
         }
-        Ending::Failed => Decision::GiveUp,
+        Ending::Limited { .. } | Ending::Failed => Decision::GiveUp,
     }
 }
 

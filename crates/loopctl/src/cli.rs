@@ -1,5 +1,8 @@
 //! The command line, as types only; the comments here are the help texts.
 
+// These comments are help texts, read on a terminal where backticks are only noise.
+#![allow(clippy::doc_markdown)]
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -91,6 +94,7 @@ pub(crate) enum Output {
 }
 
 #[derive(Debug, Args)]
+#[allow(clippy::struct_field_names, reason = "fields are named like their flags")]
 pub(crate) struct Run {
     /// Spec file, in the repository and committed
     #[arg(value_name = "SPEC")]

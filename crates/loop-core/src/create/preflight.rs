@@ -123,12 +123,11 @@ pub(super) fn task(
     let path = locate(&given, "spec", &[&specs], request, root, user, base)?;
     let stem =
         Path::new(&path).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let plan = match given_plan {
-        Some(given) => Some(locate(&given, "plan", &[&plans], request, root, user, base)?),
-        None => {
-            let usual = format!("{plans}/{stem}-plan.md");
-            file(user, &base.commit, &usual)?.map(|_| usual)
-        }
+    let plan = if let Some(given) = given_plan {
+        Some(locate(&given, "plan", &[&plans], request, root, user, base)?)
+    } else {
+        let usual = format!("{plans}/{stem}-plan.md");
+        file(user, &base.commit, &usual)?.map(|_| usual)
     };
     spec.task.spec_path = Some(path);
     spec.task.plan_path = plan;

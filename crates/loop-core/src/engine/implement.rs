@@ -232,7 +232,7 @@ impl Engine<'_> {
                         &sender,
                         &|last: &[&str]| side.collect(setting, worktree, trusted, last, false).ok(),
                         known,
-                    )
+                    );
                 });
             }
             let mut sink = AgentLog {

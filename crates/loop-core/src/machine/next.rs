@@ -23,6 +23,7 @@ pub struct Step {
 
 /// What to do now.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "one value at a time, on the stack")]
 pub enum Next {
     /// Execute a step and append its events.
     Run(Step),

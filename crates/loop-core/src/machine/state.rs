@@ -180,7 +180,7 @@ impl State {
                 }
             }
             Event::Checkpoint { head, snapshot, .. } => {
-                self.checkpoint = Some((head.clone(), snapshot.clone()))
+                self.checkpoint = Some((head.clone(), snapshot.clone()));
             }
             Event::StepFinished { duration_ms, outcome, .. } => self.finish_step(*duration_ms, outcome),
             Event::StepInterrupted { .. } => {
@@ -223,7 +223,7 @@ impl State {
                 self.ended = Some((ExitReason::Canceled, "canceled".into(), "canceled by the user".into()));
             }
             Event::WorktreeRemoved { status, message } => {
-                self.cleanup = Some((status.clone(), message.clone()))
+                self.cleanup = Some((status.clone(), message.clone()));
             }
             Event::WorktreeProviderSelected { .. } | Event::AgentRetry { .. } => {}
         }
@@ -321,7 +321,6 @@ impl State {
                     || self.open.as_ref().is_some_and(|open| open.phase == StepPhase::Cleanup)
             }
             _ if self.phase != RunPhase::Running => false,
-            Event::StepStarted { .. } => !step_open,
             Event::StepFinished { step_id, .. }
             | Event::StepInterrupted { step_id }
             | Event::Checkpoint { step_id, .. }
@@ -339,7 +338,7 @@ impl State {
             Event::RunCompleted { .. } => !step_open && self.granted.is_some(),
             Event::WatchdogDecision { .. } => !step_open && self.current.watched.is_none(),
             Event::IterationFinished { iteration } => !step_open && *iteration == self.iteration,
-            Event::RunFailed { .. } => !step_open,
+            Event::StepStarted { .. } | Event::RunFailed { .. } => !step_open,
         };
         if legal {
             return Ok(());

@@ -79,8 +79,8 @@ fn flags(arguments: &Run) -> Result<Value> {
         }
     };
     put("/agent/adapter", arguments.agent.as_ref().map(|name| json!(name)));
-    put("/review/enabled", arguments.no_review.then(|| json!(false)));
-    put("/loop/allowUnverified", arguments.allow_unverified.then(|| json!(true)));
+    put("/review/enabled", arguments.no_review.then_some(json!(false)));
+    put("/loop/allowUnverified", arguments.allow_unverified.then_some(json!(true)));
     put("/loop/iterations", arguments.iterations.map(|count| json!(count)));
     put("/limits/activeDeadlineSeconds", arguments.deadline.map(|seconds| json!(seconds)));
     put("/repository/ref", arguments.base_branch.as_ref().map(|name| json!(name)));
