@@ -41,11 +41,18 @@ fi
 if ! command -v cargo >/dev/null 2>&1 && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
   PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"; export PATH
 fi
-command -v cargo >/dev/null 2>&1 || { say "MISSING: cargo; install Rust with rustup"; exit 1; }
+if ! cargo --version >/dev/null 2>&1; then
+  # With another HOME, rustup's cargo no longer finds its toolchains; they stand beside it.
+  beside=$(dirname "$(dirname "$(dirname "$(command -v cargo || echo /none/none/none)")")")/.rustup
+  [ ! -d "$beside" ] || export RUSTUP_HOME="$beside"
+fi
+cargo --version >/dev/null 2>&1 || { say "MISSING: cargo; install Rust with rustup"; exit 1; }
 
 # Tests do not see the caller's git setup, and leave nothing behind.
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+mkdir "$scratch/tmp"
+export TMPDIR="$scratch/tmp"
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 LOOP_DATA_DIR="$scratch/data"
 
 failed=0 passed=0 table=
@@ -69,7 +76,7 @@ demo() {
   cargo run --release --quiet --bin loopctl -- demo >"$scratch/demo.out" 2>"$scratch/demo.err" &&
     cargo run --release --quiet --bin loopctl -- demo --liars >"$scratch/liars.out" 2>"$scratch/liars.err" ||
     { cat "$scratch"/*.err "$scratch"/*.out; return 1; }
-  tail -n 4 "$scratch/liars.out"
+  sed -n '2,4p' "$scratch/liars.out"
 }
 
 # Budgets in minutes on a bare machine with two cores; control plane 9 and Worktrunk 8 are kept for later rungs, and
