@@ -74,6 +74,7 @@ pub fn decide(state: &State) -> Result<Granted, Refusal> {
 
 fn without_gates(state: &State, spec: &LoopRunSpec, facts: &Implemented) -> Rule {
     history(facts)?;
+    work(state, facts)?;
     plan(facts)?;
     protected(facts)?;
     findings(spec, facts)?;
@@ -92,6 +93,20 @@ fn history(facts: &Implemented) -> Rule {
         "base_rewritten",
         "the run branch no longer contains its base commit".into(),
         "put your commits on top of the base commit again (git rebase --onto) instead of rewriting it",
+    )
+}
+
+/// Without a plan nothing else stands between a bare token and a grant: gates that pass on the base commit pass again.
+fn work(state: &State, facts: &Implemented) -> Rule {
+    let Some(base) = &state.worktree else { return Ok(()) };
+    let was_done = base.tasks_total > 0 && base.tasks_done == base.tasks_total;
+    if was_done || base.base_tree.is_empty() || facts.tree != base.base_tree {
+        return Ok(());
+    }
+    refuse(
+        "nothing_done",
+        "nothing differs from the base commit".into(),
+        "do what the spec asks for and commit it; only then ask for completion",
     )
 }
 
