@@ -44,7 +44,8 @@ impl Base {
             .list(&commit)
             .map_err(|error| error.to_string())?
             .into_iter()
-            .filter(|(_, mode, _)| mode.starts_with("100"))
+            // A link is read as the text of its target, and so leads to the script behind it.
+            .filter(|(_, mode, _)| mode.starts_with("100") || mode == "120000")
             .map(|(path, _, _)| path)
             .collect();
         let commands: Vec<String> = spec.gates.iter().map(|gate| gate.run.clone()).collect();

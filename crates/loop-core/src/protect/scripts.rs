@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::defaults::{JUST_NAMES, MAKE_NAMES};
 use super::named::{self, Kind};
-use super::words::{Use, Word, program_name, words};
+use super::words::{Use, Word, is_interpreter, program_name, words};
 
 /// Scripts are followed this far: what a gate names, what that names, and once more.
 const MAX_DEPTH: u8 = 3;
@@ -105,9 +105,27 @@ impl Collector<'_> {
     }
 
     fn word(&mut self, word: &Word, text: &Text, folders: &[String]) {
-        let Some(path) = named::file(word, folders, self.exists) else { return };
+        let Some(path) = named::file(word, folders, self.exists) else {
+            self.absent(word, text, folders);
+            return;
+        };
         if named::is_part_of_gate(&path, word, text.kind) {
             self.add(&path, word.usage, &text.reason, text.depth);
+        }
+    }
+
+    /// A script that a gate runs and the base commit does not have: whoever writes it judges.
+    fn absent(&mut self, word: &Word, text: &Text, folders: &[String]) {
+        let is_script = word.text.contains('/') || is_interpreter(&word.program);
+        let is_plain = !word.text.starts_with(['/', '~', '-']) && !word.text.contains(['$', '*', '=', ' ']);
+        if text.depth > 0 || word.usage != Use::Run || !is_script || !is_plain {
+            return;
+        }
+        for path in folders.iter().filter_map(|folder| named::join(folder, &word.text)) {
+            if named::is_part_of_gate(&path, word, text.kind) {
+                let reason = format!("{}, not in the base commit", text.reason);
+                self.parts.files.entry(path).or_insert(reason);
+            }
         }
     }
 

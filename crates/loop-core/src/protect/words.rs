@@ -123,7 +123,7 @@ fn is_assignment(word: &str) -> bool {
 }
 
 /// Whether a program is an interpreter, with or without a version: `python3.12`.
-fn is_interpreter(program: &str) -> bool {
+pub(super) fn is_interpreter(program: &str) -> bool {
     let unversioned = program.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
     INTERPRETERS.contains(&program) || INTERPRETERS.contains(&unversioned)
 }
