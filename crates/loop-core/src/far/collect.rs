@@ -152,7 +152,7 @@ impl Side {
         search_path: &str,
     ) -> Result<(), Error> {
         const SCRIPT: &str = r#"rm -f -- "$1" && cat > "$1" && git -c core.hooksPath=/dev/null add -- "$1" \
-            && git -c core.hooksPath=/dev/null -c commit.gpgSign=false commit -q --no-verify -m "$2" -- "$1""#;
+            && git -c user.name=loop -c user.email=loop@localhost -c core.hooksPath=/dev/null -c commit.gpgSign=false commit -q --no-verify -m "$2" -- "$1""#;
         let captured = self.helper(SCRIPT, &[path, message], content.as_bytes(), search_path)?;
         if captured.outcome.success() {
             return Ok(());
