@@ -1,11 +1,18 @@
-# Shows one commit in the current folder: $1 = objects of the trusted repository, $2 = commit.
+# Shows one commit in the current folder: $1 = objects of the trusted repository, $2 = commit,
+# $3 = `all`, or `tracked` to put back the commit's files beside what a gate has built.
 set -eu
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_DIR="$PWD/.git" GIT_WORK_TREE="$PWD"
+[ "$3" = all ] || rm -rf .git
 if [ ! -d .git ]; then
   git init -q --template= .
   mkdir -p .git/objects/info
   printf '%s\n' "$1" > .git/objects/info/alternates
 fi
+if [ "$3" = tracked ]; then
+  # Files that are as they should be keep their times, so nothing is built again for this.
+  git read-tree "$2"
+  git -c core.fsmonitor=false update-index -q --refresh || :
+fi
 [ ! -e .git/index.lock ] || rm -rf .git/index.lock
 git -c core.hooksPath=/dev/null -c advice.detachedHead=false -c core.fsmonitor=false checkout -q -f --detach "$2" --
-git -c core.fsmonitor=false clean -ffdq
+[ "$3" = tracked ] || git -c core.fsmonitor=false clean -ffdq
