@@ -153,6 +153,7 @@ impl Setting {
         home: Option<HomeOverlay>,
         hidden: Vec<PathBuf>,
         writable: Vec<PathBuf>,
+        sealed: Vec<PathBuf>,
         mut environment: BTreeMap<String, String>,
     ) -> Result<Side, Error> {
         let tmp = self.folder(&[name, "tmp"])?;
@@ -170,7 +171,7 @@ impl Setting {
             // The temp folder is masked; tools that stand there have to be shown again.
             readable
                 .extend(std::env::split_paths(&self.search_path).filter(|entry| entry.starts_with("/tmp")));
-            Sandbox::Bubblewrap(Bwrap { home, tmp, hidden, readable, writable })
+            Sandbox::Bubblewrap(Bwrap { home, tmp, hidden, readable, writable, sealed })
         } else {
             Sandbox::None
         };
@@ -191,12 +192,41 @@ impl Setting {
         Some(HomeOverlay { real, private, writable_parts: AGENT_HOME.iter().map(PathBuf::from).collect() })
     }
 
+    /// Folders of PATH that lie in a writable part of HOME, such as a virtual environment in `~/.cache`: gates run
+    /// what stands there, so no agent may write it. With a `bin` goes the folder around it.
+    fn tools(&self) -> Vec<PathBuf> {
+        let Some(home) = self.caller.get("HOME").map(PathBuf::from) else { return Vec::new() };
+        let parts: Vec<PathBuf> = AGENT_HOME.iter().map(|part| home.join(part)).collect();
+        std::env::split_paths(&self.search_path)
+            .filter_map(|entry| {
+                let part = parts.iter().find(|part| entry.starts_with(part))?;
+                let around = entry.parent().filter(|around| *around != part && around.starts_with(part));
+                let is_bin = entry.ends_with("bin") || entry.ends_with(".bin");
+                Some(around.filter(|_| is_bin).map_or_else(|| entry.clone(), Path::to_owned))
+            })
+            .collect()
+    }
+
+    /// What leads git from the worktree to its repository; rewritten, it would lead the user's own git elsewhere.
+    fn sealed(&self, worktree: &Worktree) -> Vec<PathBuf> {
+        let links = ["gitdir", "commondir"].map(|name| worktree.git_folder.join(name));
+        self.tools().into_iter().chain(links).collect()
+    }
+
     /// The agent's side: the worktree, its git folder and the run branch are writable.
     pub fn agent(&self, worktree: &Worktree) -> Result<Side, Error> {
         let home = self.home(self.folder(&["agent", "home"])?);
         let environment = crate::environment::for_agent(&self.caller);
         let hidden = vec![self.data.clone()];
-        self.start("agent", &worktree.path, home, hidden, worktree.writable()?, environment)
+        self.start(
+            "agent",
+            &worktree.path,
+            home,
+            hidden,
+            worktree.writable()?,
+            self.sealed(worktree),
+            environment,
+        )
     }
 
     /// A reviewer's side: the agent's environment, a throw-away checkout of the commit, nothing else to write.
@@ -207,7 +237,8 @@ impl Setting {
         let home = self.home(self.folder(&["review", "home"])?);
         let environment = crate::environment::for_agent(&self.caller);
         let hidden = vec![self.data.clone(), worktree.path.clone()];
-        let side = self.start("review", &folder, home, hidden, vec![folder.clone()], environment)?;
+        let side =
+            self.start("review", &folder, home, hidden, vec![folder.clone()], self.tools(), environment)?;
         side.check_out(&self.trusted, commit, &self.search_path)?;
         Ok(side)
     }
@@ -224,7 +255,7 @@ impl Setting {
             crate::environment::for_gate(&self.caller, &self.search_path, &home).into_iter().collect();
         let mut masked = vec![self.data.clone()];
         masked.extend(hidden.map(Path::to_owned));
-        self.start("gate", &folder, None, masked, vec![folder.clone(), home], environment)
+        self.start("gate", &folder, None, masked, vec![folder.clone(), home], Vec::new(), environment)
     }
 }
 

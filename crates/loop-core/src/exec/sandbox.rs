@@ -35,6 +35,8 @@ pub struct Bwrap {
     pub readable: Vec<PathBuf>,
     /// Visible and writable, when it exists.
     pub writable: Vec<PathBuf>,
+    /// Read-only although it lies in something writable, when it exists.
+    pub sealed: Vec<PathBuf>,
 }
 
 /// A private home in which the real one's entries are visible and read-only.

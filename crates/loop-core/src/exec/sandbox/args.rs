@@ -65,7 +65,9 @@ pub(super) fn args(wanted: &Bwrap, exe: &Path) -> Result<Vec<OsString>, String> 
     for path in SOCKETS.iter().map(Path::new).chain(wanted.hidden.iter().map(PathBuf::as_path)) {
         args.mask(path);
     }
-    for (option, paths) in [("--ro-bind", &wanted.readable), ("--bind", &wanted.writable)] {
+    let layers =
+        [("--ro-bind", &wanted.readable), ("--bind", &wanted.writable), ("--ro-bind", &wanted.sealed)];
+    for (option, paths) in layers {
         for path in paths.iter().filter_map(|path| path.canonicalize().ok()) {
             args.mount(option, &path, &path);
         }
@@ -152,6 +154,7 @@ mod tests {
             hidden: vec![root.join("data"), root.join("missing")],
             readable: vec![root.join("data/specs"), root.join("missing")],
             writable: vec![root.join("work")],
+            sealed: Vec::new(),
         };
         let args = args(&wanted, Path::new("/bin/sh")).unwrap();
         let at = |text: &Path| args.iter().position(|arg| arg == text.as_os_str()).unwrap();
