@@ -305,21 +305,6 @@ pub(super) fn branches(user: &Git, root: &Path, spec: &LoopRunSpec, slug: &str) 
             "run branch and target branch are both {branch}; give the target another name"
         ));
     }
-    // Git writes lock files beside a branch, so the agent gets that folder, with every branch in it.
-    let Some((folder, _)) = branch.rsplit_once('/') else {
-        return refuse(format!(
-            "run branch {branch:?} needs a folder of its own, since the agent can write what lies beside it; choose a \
-             prefix that ends with a slash, such as run/"
-        ));
-    };
-    for (what, other) in [("base", &spec.repository.reference), ("target", &spec.delivery.target_branch)] {
-        if other.starts_with(&format!("{folder}/")) {
-            return refuse(format!(
-                "{what} branch {other} lies in {folder}/ beside the run branch, where the agent can write; give the \
-                 runs another prefix with --run-branch-prefix"
-            ));
-        }
-    }
     let mut number = 1;
     let mut free = branch.clone();
     while user.commit(&format!("refs/heads/{free}"))?.is_some() && number < 1000 {
