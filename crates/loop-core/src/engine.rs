@@ -8,6 +8,7 @@ mod gates;
 mod implement;
 mod merge;
 mod prepare;
+mod publish;
 mod review;
 
 pub(crate) use gates::run_gates;
@@ -157,6 +158,7 @@ pub struct Engine<'a> {
     gate: Option<Side>,
     base: Option<analysis::Base>,
     restore: bool,
+    published: Option<Instant>,
     observer: &'a mut dyn Observer,
 }
 
@@ -208,6 +210,7 @@ impl<'a> Engine<'a> {
             reviewer: None,
             gate: None,
             base: None,
+            published: None,
             observer,
         })
     }
@@ -232,23 +235,29 @@ impl<'a> Engine<'a> {
             .limits
             .active_deadline_seconds
             .map(|seconds| self.state().started_ms + i64::from(seconds) * 1000);
-        let end = loop {
-            match next(self.state(), now_ms()) {
-                Next::Record(event) => self.append(event)?,
-                Next::Finish => break End::Ended,
-                Next::Run(step) => {
-                    if let Some(end) = self.step(step)? {
-                        break end;
-                    }
-                }
-            }
-        };
+        let end = self.drive_on();
         self.agent = None;
         self.gate = None;
+        self.publish();
+        let end = end?;
         if end == End::Ended {
             self.finish()?;
         }
         Ok(end)
+    }
+
+    fn drive_on(&mut self) -> Result<End, Error> {
+        loop {
+            match next(self.state(), now_ms()) {
+                Next::Record(event) => self.append(event)?,
+                Next::Finish => return Ok(End::Ended),
+                Next::Run(step) => {
+                    if let Some(end) = self.step(step)? {
+                        return Ok(end);
+                    }
+                }
+            }
+        }
     }
 
     fn append(&mut self, event: Event) -> Result<(), Error> {
@@ -291,6 +300,9 @@ impl<'a> Engine<'a> {
             output_path: finished.output_path,
             outcome: finished.outcome,
         })?;
+        if phase == StepPhase::Implementation {
+            self.publish_now_and_then();
+        }
         Ok(None)
     }
 

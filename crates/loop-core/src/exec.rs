@@ -27,7 +27,7 @@ pub use dialog::Dialog;
 pub use direct::direct;
 pub use marker::{MARKER, sweep_marked};
 pub use output::{Counts, KEEP, OutputFile};
-pub use sandbox::{Bwrap, HomeOverlay, Isolation, Sandbox, probe};
+pub use sandbox::{Bwrap, HomeOverlay, Isolation, Mount, Sandbox, probe};
 
 /// One command to run on the far side.
 #[derive(Debug, Clone, Serialize, Deserialize)]

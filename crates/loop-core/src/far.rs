@@ -5,6 +5,7 @@
 
 mod checkout;
 mod collect;
+mod private_git;
 
 pub use collect::{Collected, Worktree};
 
@@ -14,30 +15,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::exec::{self, Bwrap, Captured, Client, HomeOverlay, Isolation, Limits, Request, Sandbox};
+use crate::exec::{self, Bwrap, Captured, Client, HomeOverlay, Isolation, Limits, Mount, Request, Sandbox};
 
 /// Longest that a helper command of ours may take on the far side.
 const HELPER_TIME: Duration = Duration::from_secs(120);
 /// Most output of a helper command that is read.
 const HELPER_OUTPUT: usize = 1 << 20;
 
-/// Parts of HOME that agent CLIs write: logins, sessions and package caches.
-const AGENT_HOME: [&str; 14] = [
-    ".cache",
-    ".npm",
-    ".claude",
-    ".claude.json",
-    ".codex",
-    ".config/opencode",
-    ".local/share/opencode",
-    ".local/state/opencode",
-    ".cargo/registry",
-    ".cargo/git",
-    "go/pkg",
-    ".m2",
-    ".gradle",
-    ".pnpm-store",
-];
+/// Caches in HOME that build tools must be able to write. The far side gets empty ones of its own: what stands in the
+/// real ones is used by the user's own builds, outside of every sandbox.
+const FRESH_HOME: [&str; 8] =
+    [".cache", ".npm", ".pnpm-store", ".cargo/registry", ".cargo/git", "go/pkg", ".m2", ".gradle"];
 
 /// What went wrong on the far side, apart from the work itself.
 #[derive(Debug, thiserror::Error)]
@@ -153,7 +141,7 @@ impl Setting {
         home: Option<HomeOverlay>,
         hidden: Vec<PathBuf>,
         writable: Vec<PathBuf>,
-        sealed: Vec<PathBuf>,
+        mounts: Vec<Mount>,
         mut environment: BTreeMap<String, String>,
     ) -> Result<Side, Error> {
         let tmp = self.folder(&[name, "tmp"])?;
@@ -171,7 +159,7 @@ impl Setting {
             // The temp folder is masked; tools that stand there have to be shown again.
             readable
                 .extend(std::env::split_paths(&self.search_path).filter(|entry| entry.starts_with("/tmp")));
-            Sandbox::Bubblewrap(Bwrap { home, tmp, hidden, readable, writable, sealed })
+            Sandbox::Bubblewrap(Bwrap { home, tmp, hidden, readable, writable, mounts })
         } else {
             Sandbox::None
         };
@@ -184,19 +172,24 @@ impl Setting {
         self.sandboxes.join("agent.sh")
     }
 
-    fn home(&self, private: PathBuf) -> Option<HomeOverlay> {
-        let real = PathBuf::from(self.caller.get("HOME")?);
+    /// HOME as a side sees it: the real one, read-only, with a private one on top for what is new.
+    fn home(&self, private: PathBuf) -> Result<Option<HomeOverlay>, Error> {
+        let Some(real) = self.caller.get("HOME").map(PathBuf::from) else { return Ok(None) };
         if !real.is_absolute() || real == Path::new("/") || !real.is_dir() {
-            return None;
+            return Ok(None);
         }
-        Some(HomeOverlay { real, private, writable_parts: AGENT_HOME.iter().map(PathBuf::from).collect() })
+        for part in FRESH_HOME {
+            let path = private.join(part);
+            fs::create_dir_all(&path).map_err(|error| Error::Io { path, error })?;
+        }
+        Ok(Some(HomeOverlay { real, private, fresh_parts: FRESH_HOME.iter().map(PathBuf::from).collect() }))
     }
 
-    /// Folders of PATH that lie in a writable part of HOME, such as a virtual environment in `~/.cache`: gates run
-    /// what stands there, so no agent may write it. With a `bin` goes the folder around it.
-    fn tools(&self) -> Vec<PathBuf> {
+    /// Folders of PATH that lie in a cache of HOME, such as a virtual environment in `~/.cache`: shown again,
+    /// read-only. With a `bin` goes the folder around it.
+    fn tools(&self) -> Vec<Mount> {
         let Some(home) = self.caller.get("HOME").map(PathBuf::from) else { return Vec::new() };
-        let parts: Vec<PathBuf> = AGENT_HOME.iter().map(|part| home.join(part)).collect();
+        let parts: Vec<PathBuf> = FRESH_HOME.iter().map(|part| home.join(part)).collect();
         std::env::split_paths(&self.search_path)
             .filter_map(|entry| {
                 let part = parts.iter().find(|part| entry.starts_with(part))?;
@@ -204,29 +197,21 @@ impl Setting {
                 let is_bin = entry.ends_with("bin") || entry.ends_with(".bin");
                 Some(around.filter(|_| is_bin).map_or_else(|| entry.clone(), Path::to_owned))
             })
+            .filter(|path| path.exists())
+            .map(|path| Mount { from: path.clone(), to: path, writable: false })
             .collect()
     }
 
-    /// What leads git from the worktree to its repository; rewritten, it would lead the user's own git elsewhere.
-    fn sealed(&self, worktree: &Worktree) -> Vec<PathBuf> {
-        let links = ["gitdir", "commondir"].map(|name| worktree.git_folder.join(name));
-        self.tools().into_iter().chain(links).collect()
-    }
-
-    /// The agent's side: the worktree, its git folder and the run branch are writable.
+    /// The agent's side: the worktree, and in place of the user's git folder one of the run's own.
     pub fn agent(&self, worktree: &Worktree) -> Result<Side, Error> {
-        let home = self.home(self.folder(&["agent", "home"])?);
+        let home = self.home(self.folder(&["agent", "home"])?)?;
         let environment = crate::environment::for_agent(&self.caller);
-        let hidden = vec![self.data.clone()];
-        self.start(
-            "agent",
-            &worktree.path,
-            home,
-            hidden,
-            worktree.writable()?,
-            self.sealed(worktree),
-            environment,
-        )
+        let mut mounts = self.tools();
+        if matches!(self.isolation, Isolation::Bubblewrap { .. }) {
+            mounts.extend(private_git::make(worktree, &self.folder(&["agent"])?.join("git"))?);
+        }
+        let (hidden, writable) = (vec![self.data.clone()], vec![worktree.path.clone()]);
+        self.start("agent", &worktree.path, home, hidden, writable, mounts, environment)
     }
 
     /// A reviewer's side: the agent's environment, a throw-away checkout of the commit, nothing else to write.
@@ -234,7 +219,7 @@ impl Setting {
         let side = self.sandboxes.join("review");
         remove(&side)?;
         let folder = self.folder(&["review", "checkout"])?;
-        let home = self.home(self.folder(&["review", "home"])?);
+        let home = self.home(self.folder(&["review", "home"])?)?;
         let environment = crate::environment::for_agent(&self.caller);
         let hidden = vec![self.data.clone(), worktree.path.clone()];
         let side =

@@ -45,7 +45,12 @@ pub struct Git {
 impl Git {
     /// The user's repository: their configuration, but no hook and no file system monitor.
     pub fn user(root: &Path) -> Self {
-        let mut arguments = settings(&["core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0"]);
+        let mut arguments = settings(&[
+            "core.hooksPath=/dev/null",
+            "core.fsmonitor=false",
+            "gc.auto=0",
+            "maintenance.auto=false",
+        ]);
         arguments.extend(settings(&["core.fsync=all", "core.quotePath=false", "advice.detachedHead=false"]));
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -58,7 +63,12 @@ impl Git {
     /// A bare repository of ours: no configuration but its own and what is given here.
     pub fn bare(directory: &Path) -> Self {
         let mut arguments = vec!["--git-dir".to_owned(), directory.to_string_lossy().into_owned()];
-        arguments.extend(settings(&["core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0"]));
+        arguments.extend(settings(&[
+            "core.hooksPath=/dev/null",
+            "core.fsmonitor=false",
+            "gc.auto=0",
+            "maintenance.auto=false",
+        ]));
         arguments.extend(settings(&["core.fsync=all", "core.quotePath=false", "fetch.fsckObjects=true"]));
         let mut environment: Vec<(String, String)> = ["PATH", "HOME", "TMPDIR"]
             .into_iter()

@@ -82,14 +82,57 @@ fn unticking_needs_no_git_identity() {
 }
 
 #[test]
-fn a_run_branch_beside_the_users_branches_is_refused_before_the_start() {
-    let world = world(DONE, &[]);
-    let gate = ["specs/files.md", "--gate", "check=sh check.sh"];
-    for more in [["--run-branch-prefix", ""], ["--merge-target", "run/done"]] {
-        let (said, _) = world.run(&[&gate[..], &more[..]].concat());
-        assert_eq!(said.code, 2, "{}", said.stderr);
+fn an_agent_cannot_put_false_objects_under_true_names_into_the_users_repository() {
+    if !loop_tests::confined() {
+        return;
     }
-    assert!(!world.data().join("runs").exists() || world.runs().is_empty());
+    let lines = "echo one > one.txt\nobjects=$(git rev-parse --path-format=absolute --git-common-dir)/objects\n\
+                 place() { echo \"$objects/$(echo $1 | cut -c1-2)/$(echo $1 | cut -c3-)\"; }\n\
+                 id=$(git hash-object -w one.txt)\nevil=$(echo evil | git hash-object -w --stdin)\n";
+    let after = "cp -f $(place $evil) $(place $id)\n";
+    let world = world(&format!("{lines}{DONE}{after}"), &[]);
+    let (_, _) = run(&world, &["check=sh check.sh"]);
+    for branch in world.git(&["for-each-ref", "--format=%(refname)"]).lines() {
+        let content = world.git(&["ls-tree", "--name-only", branch]);
+        if content.lines().any(|name| name == "one.txt") {
+            assert_eq!(world.git(&["show", &format!("{branch}:one.txt")]), "one", "{branch}");
+        }
+    }
+    world.git(&["fsck", "--strict"]);
+}
+
+#[test]
+fn an_agent_may_use_all_of_git_and_the_users_refs_and_configuration_stay() {
+    if !loop_tests::confined() {
+        return;
+    }
+    let lines = "echo one > one.txt\ngit stash -qu && git stash pop -q\ngit tag agents-own\ngit branch agents-own\n\
+                 git update-ref refs/heads/main HEAD\ngit config user.nickname agent\ngit config core.fsmonitor /tmp/evil\n\
+                 git config --unset core.fsmonitor\ngit gc -q\ngit pack-refs --all\n";
+    let world = world(&format!("{lines}{DONE}"), &[]);
+    let before = world.git(&["for-each-ref", "refs/heads/main", "refs/tags"]);
+    let configuration = std::fs::read_to_string(world.app().join(".git/config")).unwrap();
+    let (said, _) = run(&world, &["check=sh check.sh"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(world.git(&["for-each-ref", "refs/heads/main", "refs/tags"]), before);
+    assert_eq!(world.git(&["branch", "--list", "agents-own"]), "");
+    assert_eq!(std::fs::read_to_string(world.app().join(".git/config")).unwrap(), configuration);
+    assert_eq!(world.git(&["show", "run/files:one.txt"]), "one", "the run branch was published");
+}
+
+#[test]
+fn what_an_agent_writes_into_caches_of_home_stays_in_its_run() {
+    if !loop_tests::confined() {
+        return;
+    }
+    let lines =
+        "mkdir -p $HOME/.cache/tool $HOME/new && echo evil > $HOME/.cache/tool/plugin\necho one > one.txt\n";
+    let world = world(&format!("{lines}{DONE}"), &[]);
+    write(&world.path("home/.cache/tool/plugin"), "mine");
+    let (said, _) = run(&world, &["check=sh check.sh"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(std::fs::read_to_string(world.path("home/.cache/tool/plugin")).unwrap(), "mine");
+    assert!(!world.path("home/new").exists());
 }
 
 #[test]

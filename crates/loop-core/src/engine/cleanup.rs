@@ -34,6 +34,7 @@ impl Engine<'_> {
             self.write(name, &diff)
                 .map_err(|_| format!("{name} could not be written, so the worktree stays"))?;
         }
+        self.publish();
         if std::path::Path::new(&facts.worktree_path).exists() {
             // Forced, because what is not committed has just been saved; the branch stays (WT-22).
             self.user

@@ -314,8 +314,11 @@ impl Engine<'_> {
             Ok(collected) => return Ok(collected),
             Err(error) => error.to_string(),
         };
+        // A new git folder and the last checkpoint, whatever became of the old ones.
+        self.agent = None;
+        self.restore = true;
+        self.agent_side()?;
         let (head, snapshot) = self.state().checkpoint.clone().unwrap_or_default();
-        side.restore(&self.setting, &worktree, (&head, &snapshot))?;
         let why: String = problem.chars().take(200).collect();
         let repair =
             format!("the repository could not be read ({why}); the worktree is back at the last checkpoint");

@@ -35,8 +35,19 @@ pub struct Bwrap {
     pub readable: Vec<PathBuf>,
     /// Visible and writable, when it exists.
     pub writable: Vec<PathBuf>,
-    /// Read-only although it lies in something writable, when it exists.
-    pub sealed: Vec<PathBuf>,
+    /// Put on top of everything else, in this order.
+    pub mounts: Vec<Mount>,
+}
+
+/// A folder or file that appears in another's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// What appears.
+    pub from: PathBuf,
+    /// Where; it has to exist there.
+    pub to: PathBuf,
+    /// Whether it can be written.
+    pub writable: bool,
 }
 
 /// A private home in which the real one's entries are visible and read-only.
@@ -48,8 +59,8 @@ pub struct HomeOverlay {
     pub real: PathBuf,
     /// Takes everything new.
     pub private: PathBuf,
-    /// Parts of the real home that stay writable when they exist, relative to it.
-    pub writable_parts: Vec<PathBuf>,
+    /// Folders of the real home, relative to it, in whose place the private ones of the same name appear.
+    pub fresh_parts: Vec<PathBuf>,
 }
 
 /// Whether this machine can isolate what it runs.

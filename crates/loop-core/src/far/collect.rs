@@ -11,6 +11,8 @@ use crate::git::Trusted;
 
 const COLLECT: &str = include_str!("collect.sh");
 const RESTORE: &str = include_str!("restore.sh");
+/// Repairs that are kept of what the far side reports.
+const MOST_REPAIRS: usize = 10;
 /// Most bytes of a pack; beyond it the step's result is refused.
 const MAX_PACK: u64 = 2 << 30;
 
@@ -38,20 +40,6 @@ pub struct Collected {
     pub uncommitted: bool,
     /// What was put right.
     pub repairs: Vec<String>,
-}
-
-impl Worktree {
-    /// What the agent may write: the worktree, the object store, and of the refs only the run branch's folder.
-    pub(super) fn writable(&self) -> Result<Vec<PathBuf>, Error> {
-        let mut paths = vec![self.path.clone(), self.git_folder.clone(), self.common.join("objects")];
-        for base in ["refs/heads", "logs/refs/heads"] {
-            let reference = self.common.join(base).join(&self.branch);
-            let folder = reference.parent().unwrap_or(&self.common).to_owned();
-            fs::create_dir_all(&folder).map_err(|error| Error::Io { path: folder.clone(), error })?;
-            paths.push(folder);
-        }
-        Ok(paths)
-    }
 }
 
 impl Side {
@@ -166,7 +154,10 @@ fn parse(text: &str) -> Option<Collected> {
     let mut collected = Collected::default();
     for line in text.lines() {
         match line.split_once(' ')? {
-            ("repair", what) => collected.repairs.push(what.chars().take(300).collect()),
+            ("repair", what) if collected.repairs.len() < MOST_REPAIRS => {
+                collected.repairs.push(what.chars().take(300).collect());
+            }
+            ("repair", _) => {}
             ("head", commit) => collected.head = object_id(commit)?,
             ("snapshot", commit) => collected.snapshot = object_id(commit)?,
             ("uncommitted", flag) => collected.uncommitted = flag == "1",

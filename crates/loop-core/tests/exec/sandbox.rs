@@ -78,13 +78,13 @@ fn the_home_is_private_over_a_readable_real_one() {
     let folder = tempfile::tempdir().unwrap();
     let (real, private) = (folder.path().join("home"), folder.path().join("private"));
     fs::create_dir_all(real.join("config/login")).unwrap();
-    fs::create_dir_all(&private).unwrap();
+    fs::create_dir_all(private.join("config/login")).unwrap();
     fs::write(real.join("profile"), "real").unwrap();
     symlink("profile", real.join("link")).unwrap();
     let home = HomeOverlay {
         real: real.clone(),
         private: private.clone(),
-        writable_parts: vec!["config/login".into(), "config/none".into()],
+        fresh_parts: vec!["config/login".into(), "config/none".into()],
     };
     let tmp = folder.path().join("tmp");
     fs::create_dir_all(&tmp).unwrap();
@@ -100,7 +100,8 @@ fn the_home_is_private_over_a_readable_real_one() {
         assert!(said.starts_with("real") && said.lines().count() == listed, "{said}");
     }
     assert_eq!(fs::read_to_string(real.join("profile")).unwrap(), "real");
-    assert!(real.join("config/login/token").exists() && !real.join("config/no").exists());
+    assert!(private.join("config/login/token").exists() && !real.join("config/login/token").exists());
+    assert!(!real.join("config/no").exists());
     assert!(private.join("new").exists() && !real.join("new").exists());
 }
 

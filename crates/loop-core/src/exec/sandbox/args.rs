@@ -65,12 +65,14 @@ pub(super) fn args(wanted: &Bwrap, exe: &Path) -> Result<Vec<OsString>, String> 
     for path in SOCKETS.iter().map(Path::new).chain(wanted.hidden.iter().map(PathBuf::as_path)) {
         args.mask(path);
     }
-    let layers =
-        [("--ro-bind", &wanted.readable), ("--bind", &wanted.writable), ("--ro-bind", &wanted.sealed)];
-    for (option, paths) in layers {
+    for (option, paths) in [("--ro-bind", &wanted.readable), ("--bind", &wanted.writable)] {
         for path in paths.iter().filter_map(|path| path.canonicalize().ok()) {
             args.mount(option, &path, &path);
         }
+    }
+    for mount in &wanted.mounts {
+        let option = if mount.writable { "--bind" } else { "--ro-bind" };
+        args.mount(option, &existing(&mount.from)?, &mount.to);
     }
     args.mount("--ro-bind", exe, Path::new(PROGRAM));
     args.0.extend(["--".into(), PROGRAM.into()]);
@@ -115,9 +117,11 @@ impl Args {
                 self.mount("--ro-bind", &entry, &entry);
             }
         }
-        for part in &home.writable_parts {
-            if let Ok(path) = real.join(part).canonicalize() {
-                self.mount("--bind", &path, &path);
+        for part in &home.fresh_parts {
+            if let (Ok(place), Ok(fresh)) =
+                (real.join(part).canonicalize(), private.join(part).canonicalize())
+            {
+                self.mount("--bind", &fresh, &place);
             }
         }
         Ok(())
@@ -154,7 +158,7 @@ mod tests {
             hidden: vec![root.join("data"), root.join("missing")],
             readable: vec![root.join("data/specs"), root.join("missing")],
             writable: vec![root.join("work")],
-            sealed: Vec::new(),
+            mounts: Vec::new(),
         };
         let args = args(&wanted, Path::new("/bin/sh")).unwrap();
         let at = |text: &Path| args.iter().position(|arg| arg == text.as_os_str()).unwrap();
@@ -170,7 +174,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         let (real, private) = (root.join("real"), root.join("private"));
-        for name in ["real/dir", "real/rw", "real/clash", "private"] {
+        for name in ["real/dir", "real/rw", "real/clash", "private/rw"] {
             fs::create_dir_all(root.join(name)).unwrap();
         }
         fs::write(private.join("clash"), "").unwrap();
@@ -180,14 +184,15 @@ mod tests {
         let home = HomeOverlay {
             real: real.clone(),
             private: private.clone(),
-            writable_parts: vec!["rw".into(), "none".into()],
+            fresh_parts: vec!["rw".into(), "none".into()],
         };
         let mut args = Args(Vec::new());
         args.home(&home).unwrap();
         let same = |name: &str| (real.join(name), real.join(name));
         assert_eq!(triples(&args.0, "--ro-bind"), [same("dir"), same("rw")]);
         assert_eq!(triples(&args.0, "--symlink"), [("dir".into(), real.join("link"))]);
-        assert_eq!(triples(&args.0, "--bind"), [(private, real.clone()), same("rw")]);
+        let fresh = (private.join("rw"), real.join("rw"));
+        assert_eq!(triples(&args.0, "--bind"), [(private, real.clone()), fresh]);
         assert!(Args(Vec::new()).home(&HomeOverlay { real: "/".into(), ..home }).is_err());
     }
 }
