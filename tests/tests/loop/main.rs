@@ -1,3 +1,4 @@
 //! One test binary for the upper rungs; each module is a theme.
 
+mod bad_input;
 mod thin_line;
