@@ -56,8 +56,11 @@ pub(crate) fn all(store: &Store) -> Result<(Vec<Recorded>, bool)> {
     Ok((runs, !unreadable.is_empty()))
 }
 
-/// All runs, newest first, and the uids of those that cannot be read with the reason.
-fn read(store: &Store) -> Result<(Vec<Recorded>, Vec<(String, Error)>)> {
+/// The uid of a run that cannot be read, and the reason.
+type Unreadable = (String, Error);
+
+/// All runs, newest first, and those that cannot be read.
+fn read(store: &Store) -> Result<(Vec<Recorded>, Vec<Unreadable>)> {
     let (mut runs, mut unreadable) = (Vec::new(), Vec::new());
     let found = store.runs().map_err(|error| {
         let root = store.root().display();
