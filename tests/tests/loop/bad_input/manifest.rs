@@ -1,4 +1,4 @@
-//! LoopRun manifests.
+//! `LoopRun` manifests.
 
 use std::fs;
 use std::fs::File;
@@ -12,11 +12,11 @@ const HEAD: &str = "apiVersion: agentloop.dev/v1alpha1\nkind: LoopRun\n";
 #[track_caller]
 fn wrong(world: &World, text: &str, sentence: &str) {
     let file = world.path("run.yaml");
-    fs::write(&file, text).unwrap();
-    let mut command = world.command(&["run", "--local", "-f", file.to_str().unwrap()]);
+    fs::write(&file, text).expect("a file");
+    let mut command = world.command(&["run", "--local", "-f", file.to_str().expect("text")]);
     refused_command(world, &mut command, 2, sentence);
     let mut command = world.command(&["run", "--local", "-f", "-"]);
-    command.stdin(File::open(&file).unwrap());
+    command.stdin(File::open(&file).expect("a file"));
     refused_command(world, &mut command, 2, &sentence.replace("[world]/run.yaml", "stdin"));
 }
 

@@ -14,7 +14,7 @@ fn completed() -> (World, String, PathBuf) {
     let (said, run) = world.run(&["specs/files.md", GATE[0], GATE[1]]);
     assert_eq!(said.code, 0, "{}", said.stderr);
     let folder = world.run_folder();
-    (world, run["metadata"]["name"].as_str().unwrap().to_owned(), folder)
+    (world, run["metadata"]["name"].as_str().expect("a name").to_owned(), folder)
 }
 
 #[test]
