@@ -92,6 +92,9 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Error> {
                 gates.extend(commands(value).map(|command| (command.to_owned(), last)));
             }
             "verify_timeout_sec" => gate_timeout = Some(number()?),
+            "iterations" if number()? == 0 => {
+                return Err(wrong("iterations is 0; at least one is needed".into()));
+            }
             "iterations" => set(&mut config.patch, "/loop/iterations", json!(number()?)),
             "completion_mode" => {
                 let mode = match value {
@@ -227,7 +230,7 @@ pub fn resolve(patches: &[Value]) -> Result<LoopRunSpec, Error> {
     for patch in patches {
         lay(&mut merged, patch);
     }
-    let spec: LoopRunSpec = serde_json::from_value(merged).map_err(|error| Error::Spec(error.to_string()))?;
+    let spec: LoopRunSpec = serde_path_to_error::deserialize(merged).map_err(|error| named(&error))?;
     for (index, gate) in spec.gates.iter().enumerate() {
         let plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
         if gate.name.is_empty() || gate.name.len() > 63 || !gate.name.chars().all(plain) {
@@ -247,9 +250,18 @@ pub fn resolve(patches: &[Value]) -> Result<LoopRunSpec, Error> {
         }
     }
     if spec.settings.iterations == 0 {
-        return Err(Error::Spec("loop.iterations is 0; at least one iteration is needed".into()));
+        return Err(Error::Spec("spec.loop.iterations is 0; at least one is needed".into()));
     }
     Ok(spec)
+}
+
+/// Names the field that does not fit, in the words of the manifest instead of Rust's.
+fn named(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
+    let reason = error.inner().to_string().replace("expected u32", "expected a whole number from 0");
+    match error.path().to_string().as_str() {
+        "." => Error::Spec(format!("spec: {reason}")),
+        path => Error::Spec(format!("spec.{path}: {reason}")),
+    }
 }
 
 fn lay(target: &mut Value, patch: &Value) {
@@ -308,6 +320,24 @@ mod tests {
         assert_eq!((spec.settings.iterations, spec.settings.retries), (9, 1));
         let twice = json!({"gates": [{"name": "a", "run": "true"}, {"name": "a", "run": "true"}]});
         assert!(resolve(&[twice]).unwrap_err().to_string().contains("two gates are named a"));
-        assert!(resolve(&[json!({"lopo": {}})]).is_err());
+    }
+
+    #[test]
+    fn a_field_that_does_not_fit_is_named_by_its_path() {
+        let said = |patch| resolve(&[patch]).unwrap_err().to_string();
+        assert_eq!(
+            said(json!({"loop": {"iterations": "many"}})),
+            "spec.loop.iterations: invalid type: string \"many\", expected a whole number from 0"
+        );
+        assert_eq!(said(json!({"gates": [{"name": "a"}]})), "spec.gates[0]: missing field `run`");
+        assert_eq!(
+            said(json!({"task": {"specPth": "a"}})),
+            "spec.task.specPth: unknown field `specPth`, expected one of `specPath`, `planPath`, `prompt`"
+        );
+        assert_eq!(
+            said(json!({"delivery": {"strategy": "Rebase"}})),
+            "spec.delivery.strategy: unknown variant `Rebase`, expected `Squash` or `Merge`"
+        );
+        assert!(said(json!({"lopo": {}})).starts_with("spec.lopo: unknown field `lopo`, expected one of"));
     }
 }

@@ -38,7 +38,10 @@ pub enum Error {
     #[error(transparent)]
     Git(#[from] git::Error),
     /// The data directory cannot be written.
-    #[error("cannot write the data directory {path}: {error}; set LOOP_DATA_DIR to one that can be written")]
+    #[error(
+        "cannot write the data directory {path}: {error}; put that right, or name another with --data-dir or \
+         LOOP_DATA_DIR"
+    )]
     Data {
         /// Which.
         path: PathBuf,
@@ -158,8 +161,13 @@ fn write(store: &Store, uid: &str, created: Created, script: Option<Vec<u8>>) ->
         if let Some(script) = script {
             fs::write(run.join("agent-script"), script).map_err(failed)?;
         }
-        Journal::open(&run.journal())?.append(Event::RunCreated(Box::new(created)))?;
-        Ok(())
+        let begun = Journal::open(&run.journal())
+            .and_then(|mut journal| journal.append(Event::RunCreated(Box::new(created))));
+        match begun {
+            Ok(_) => Ok(()),
+            Err(JournalError::Io(error)) => Err(failed(error)),
+            Err(error) => Err(error.into()),
+        }
     })();
     if result.is_err() {
         // Nothing half made stays behind; what cannot be removed has no journal record and is never listed.
@@ -190,15 +198,18 @@ fn target(
         spec.delivery.target_branch = format!("agent/{slug}");
     }
     let target = spec.delivery.target_branch.clone();
-    naming::valid_branch(&target)
-        .map_err(|reason| Error::Refused(format!("target branch {target:?} cannot be used: {reason}")))?;
+    naming::valid_branch(&target).map_err(|reason| {
+        Error::Refused(format!(
+            "target branch {target:?} cannot be used: {reason}; choose another with --merge-target"
+        ))
+    })?;
     if let Some(place) = crate::engine::checked_out(user, &target)? {
         return Err(Error::Refused(format!(
             "target branch {target} is checked out in {place}, and a checkout is never touched; switch that checkout \
              to another branch, or choose another with --merge-target"
         )));
     }
-    preflight::blocked(user, &target)?;
+    preflight::blocked(user, &target, "--merge-target")?;
     if let Some(commit) = user.commit(&format!("refs/heads/{target}"))? {
         *base = preflight::Base { branch: target.clone(), commit };
         preflight::still_there(user, spec, base)?;

@@ -11,6 +11,7 @@ mod prepare;
 mod publish;
 mod review;
 
+pub(crate) use finish::statement;
 pub(crate) use gates::run_gates;
 pub(crate) use merge::checked_out;
 pub(crate) use prepare::worktree_path;
@@ -102,6 +103,13 @@ impl From<exec::Error> for Halt {
 impl From<git::Error> for Halt {
     fn from(error: git::Error) -> Self {
         Self::failed("run_error", error.to_string())
+    }
+}
+
+impl Error {
+    /// Whether the run goes on once something outside it has been put right, for instance a full disk.
+    pub fn can_be_put_right(&self) -> bool {
+        matches!(self, Self::Io { .. } | Self::Journal(JournalError::Io(_)))
     }
 }
 

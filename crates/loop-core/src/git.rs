@@ -29,6 +29,9 @@ pub enum Error {
         /// What it printed, first lines.
         stderr: String,
     },
+    /// There is no git, or it may not be run.
+    #[error("git cannot be run: {0}; install git 2.38 or newer, or put it on PATH")]
+    Missing(String),
     /// It answered something else than expected.
     #[error("git answered something unexpected to {0}")]
     Unexpected(String),
@@ -164,11 +167,11 @@ fn output(arguments: &[&str], captured: Captured) -> Result<Vec<u8>, Error> {
     if captured.outcome.success() && !captured.truncated {
         return Ok(captured.stdout);
     }
+    if let Some(error) = captured.outcome.spawn_error {
+        return Err(Error::Missing(error));
+    }
     let command = arguments.iter().copied().take(4).collect::<Vec<_>>().join(" ");
     let mut stderr = String::from_utf8_lossy(&captured.stderr).trim().to_owned();
-    if let Some(error) = captured.outcome.spawn_error {
-        stderr = error;
-    }
     if stderr.is_empty() {
         stderr = String::from_utf8_lossy(&captured.stdout).trim().chars().take(2000).collect();
     }

@@ -1,6 +1,6 @@
 //! Replaying evidence: the gates again, on a clean clone, against what the evidence says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,11 +8,13 @@ use loop_api::evidence::{GateEvidence, Statement};
 use loop_api::journal::{GateOutcome, sha256};
 use loop_api::run::{Gate, GateWhen, Require};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::engine::run_gates;
 use crate::exec::Isolation;
 use crate::far::Setting;
 use crate::git::Trusted;
+use crate::machine::State;
 
 /// Why evidence cannot be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +136,43 @@ fn replay_in(statement: &Statement, place: &Place, stop: &dyn Fn() -> bool) -> R
         gates: replayed,
         differences,
     })
+}
+
+/// What an evidence file says otherwise than the run's journal, field by field.
+pub fn against_journal(statement: &Statement, state: &State, journal_head: &str) -> Vec<String> {
+    let given = &statement.predicate;
+    let Some(expected) = crate::engine::statement(state, &given.run, &given.protected_sha256, journal_head)
+    else {
+        return vec!["the journal has no grant that evidence could be about".into()];
+    };
+    let mut differences = Vec::new();
+    let value = |statement: &Statement| serde_json::to_value(statement).unwrap_or_default();
+    walk("", &value(statement), &value(&expected), &mut differences);
+    if state.created.as_ref().is_some_and(|created| created.run_id != given.run) {
+        differences.push(format!("predicate.run: the evidence is about another run, {}", given.run));
+    }
+    differences
+}
+
+fn walk(path: &str, given: &Value, expected: &Value, differences: &mut Vec<String>) {
+    match (given, expected) {
+        (Value::Object(given), Value::Object(expected)) => {
+            let names: BTreeSet<&String> = given.keys().chain(expected.keys()).collect();
+            for name in names {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let side =
+                    |fields: &serde_json::Map<String, Value>| fields.get(name).cloned().unwrap_or_default();
+                walk(&path, &side(given), &side(expected), differences);
+            }
+        }
+        (Value::Array(given), Value::Array(expected)) if given.len() == expected.len() => {
+            for (at, (given, expected)) in given.iter().zip(expected).enumerate() {
+                walk(&format!("{path}[{at}]"), given, expected, differences);
+            }
+        }
+        _ if given == expected => {}
+        _ => differences.push(format!("{path}: {given} in the evidence, {expected} by the run's journal")),
+    }
 }
 
 fn gate(recorded: &GateEvidence) -> Gate {

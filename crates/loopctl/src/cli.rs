@@ -3,32 +3,37 @@
 // These comments are help texts, read on a terminal where backticks are only noise.
 #![allow(clippy::doc_markdown)]
 
+#[cfg(test)]
+mod reference;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Run AI coding agents in a loop until the work is verified done
 ///
-/// A run works through a plan in a git worktree of its own: the agent implements, a reviewer judges, gates verify
-/// the committed tree, and only evidence completes it. Killed at any moment, it continues with `loopctl resume`.
+/// A run works through a plan in a git worktree of its own: the agent implements, a reviewer judges, gates (your own
+/// commands, for instance the tests) verify the committed tree, and only evidence completes it. Killed at any moment,
+/// it continues with `loopctl resume`.
 #[derive(Debug, Parser)]
 #[command(name = "loopctl", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    /// Folder in which runs are recorded [default: $XDG_DATA_HOME/loopd or ~/.local/share/loopd]
-    #[arg(long, global = true, env = "LOOP_DATA_DIR", value_name = "DIR", hide_env_values = true)]
+    /// Folder in which runs are recorded [default: $LOOP_DATA_DIR, else $XDG_DATA_HOME/loopd, else
+    /// ~/.local/share/loopd]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 const EXIT_CODES: &str = "Exit codes:
-  0    done; for run and resume: completed
-  1    the run failed, or something went wrong on the way
-  2    wrong usage, or refused before the start
+  0    done; for run and resume: the run is completed; for verify: the evidence holds
+  1    the run failed, the evidence does not hold, or something went wrong on the way
+  2    wrong usage, or refused before the start; nothing was made
   3    the run was canceled
   4    no such run
-  5    refused by a server
-  124  the run's deadline passed
+  5    refused by a server (no command of this version talks to one)
+  124  the run's deadline passed; it can be resumed
   130, 143  interrupted (SIGINT, SIGTERM); the run can be resumed";
 
 #[derive(Debug, Subcommand)]
@@ -40,13 +45,14 @@ pub(crate) enum Command {
   loopctl run --local --prompt 'Fix the off-by-one in pager.rs' --gate test='make test'
   loopctl run --local -f looprun.yaml -o name
 
-The agent is `.loop/agent.sh` of the base commit; gates come from --gate or from verify_cmds in .loop/config.
+The base commit is the one that the run starts from: the tip of the base branch, or of the target branch when that
+exists already. The agent is its `.loop/agent.sh`; gates come from --gate or from verify_cmds in its .loop/config.
 Progress goes to stderr; stdout gets the summary, or the LoopRun object with -o.")]
     Run(Box<Run>),
     /// Show the loop on a small throw-away project
     #[command(after_help = "Examples:
-  loopctl demo             five tasks, one failing gate, one review that asks for a change, a verified merge
-  loopctl demo --liars     dishonest agents against the same task: who is caught, and by what")]
+  loopctl demo           five tasks, a gate that fails, a review that asks for a change, a merge
+  loopctl demo --liars   dishonest agents against one task: who is caught, and by what")]
     Demo(Demo),
     /// List runs, newest first
     #[command(
@@ -87,43 +93,52 @@ pub(crate) enum Output {
     Json,
     /// One YAML document
     Yaml,
-    /// Names that the other commands accept
+    /// The name, as the other commands accept it
     Name,
-    /// More columns
+    /// For people; a list gets more columns
     Wide,
+}
+
+/// How a comparison is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Document {
+    /// One JSON document
+    Json,
+    /// One YAML document
+    Yaml,
 }
 
 #[derive(Debug, Args)]
 #[allow(clippy::struct_field_names, reason = "fields are named like their flags")]
 pub(crate) struct Run {
-    /// Spec file, in the repository and committed
+    /// Spec file, committed in the repository; looked for here and in specs/
     #[arg(value_name = "SPEC")]
     pub(crate) spec: Option<String>,
-    /// Plan file [default: PLANS/<spec>-plan.md, if it exists]
+    /// Plan file, a checklist [default: specs/planning/<spec>-plan.md, if it is committed]
     #[arg(value_name = "PLAN")]
     pub(crate) plan: Option<String>,
-    /// Run on this machine; the only place in this version
+    /// Run on this machine; has to be given, since it is the only place in this version
     #[arg(long)]
     pub(crate) local: bool,
     /// Say the task in words instead of naming a spec; `-` reads it from stdin
     #[arg(long, short = 'p', value_name = "TEXT", conflicts_with_all = ["spec", "plan"])]
     pub(crate) prompt: Option<String>,
-    /// Take the run from a LoopRun manifest; `-` reads it from stdin. Flags win over it
+    /// Take the run from a LoopRun manifest (YAML or JSON); `-` reads it from stdin. Flags win over it
     #[arg(long, short = 'f', value_name = "FILE")]
     pub(crate) filename: Option<String>,
-    /// Name the run; it also names branch and worktree [default: the spec's]
+    /// Name the run; branch and worktree are named after it too [default: the spec file's name]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// Agent to run
+    /// Agent to run; this version knows `script` [default: script]
     #[arg(long, value_name = "AGENT")]
     pub(crate) agent: Option<String>,
     /// Program of the script agent, instead of .loop/agent.sh of the base commit
     #[arg(long, value_name = "PATH")]
     pub(crate) agent_script: Option<PathBuf>,
-    /// Add a gate: a shell command that must exit 0; replaces verify_cmds. Repeatable
+    /// Add a gate: a shell command that must exit 0; replaces verify_cmds of .loop/config. Repeatable
     #[arg(long, value_name = "NAME=COMMAND")]
     pub(crate) gate: Vec<String>,
-    /// Add a gate that runs only when completion is asked for. Repeatable
+    /// Add a gate that runs only when the agent asks for completion. Repeatable
     #[arg(long, value_name = "NAME=COMMAND")]
     pub(crate) final_gate: Vec<String>,
     /// Run without a reviewer
@@ -132,14 +147,15 @@ pub(crate) struct Run {
     /// Let a run start that has neither gate nor reviewer; it ends with Verified=False
     #[arg(long)]
     pub(crate) allow_unverified: bool,
-    /// Implementations at most [default: 50]
-    #[arg(long, value_name = "N")]
+    /// Times that the agent may implement, at most [default: 50]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) iterations: Option<u32>,
-    /// Where the completion token must stand in the agent's final message
+    /// Where `<promise>COMPLETE</promise>`, by which the agent asks for completion, must stand in its final message
+    /// [default: trailing]
     #[arg(long, value_name = "MODE", value_enum)]
     pub(crate) completion_mode: Option<Mode>,
-    /// Seconds until the whole run is stopped
-    #[arg(long, value_name = "SECONDS")]
+    /// Seconds until the whole run is stopped [default: no limit but those of its steps]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) deadline: Option<u32>,
     /// Branch to start from [default: the one checked out]
     #[arg(long, value_name = "BRANCH")]
@@ -147,16 +163,16 @@ pub(crate) struct Run {
     /// Put before the run's name to make its branch [default: run/]
     #[arg(long, value_name = "PREFIX")]
     pub(crate) run_branch_prefix: Option<String>,
-    /// Branch that gets the verified work [default: agent/<spec>]
+    /// Branch that gets the verified work; made when it does not exist [default: agent/<spec>]
     #[arg(long, value_name = "BRANCH")]
     pub(crate) merge_target: Option<String>,
-    /// How the verified work gets there
+    /// How the verified work gets there [default: squash]
     #[arg(long, value_name = "HOW", value_enum)]
     pub(crate) merge_strategy: Option<Strategy>,
-    /// Where the worktree goes [default: ../{{ repo }}.{{ run_branch | sanitize }}]
+    /// Where the worktree goes, seen from the repository's top folder [default: ../{{ repo }}.{{ run_branch | sanitize }}]
     #[arg(long, value_name = "TEMPLATE")]
     pub(crate) worktree_path_template: Option<String>,
-    /// Print the LoopRun object at the end instead of the summary
+    /// Print the LoopRun object at the end, in this form, instead of the summary
     #[arg(long, short = 'o', value_enum)]
     pub(crate) output: Option<Output>,
 }
@@ -173,11 +189,11 @@ pub(crate) enum Mode {
 /// How verified work reaches its target.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Strategy {
-    /// Nothing is merged
+    /// Not at all: nothing is merged
     None,
-    /// A merge commit
+    /// As a merge commit
     Merge,
-    /// One commit
+    /// As one commit
     Squash,
 }
 
@@ -190,7 +206,7 @@ pub(crate) struct Demo {
 
 #[derive(Debug, Args)]
 pub(crate) struct Listing {
-    /// How to print
+    /// Print in this form instead of for people
     #[arg(long, short = 'o', value_enum)]
     pub(crate) output: Option<Output>,
 }
@@ -200,23 +216,23 @@ pub(crate) struct One {
     /// Name, uid, or the beginning of either, as `loopctl list` prints them
     #[arg(value_name = "RUN")]
     pub(crate) run: String,
-    /// How to print
+    /// Print in this form instead of for people
     #[arg(long, short = 'o', value_enum)]
     pub(crate) output: Option<Output>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// Name, uid, or the beginning of either
+    /// Name, uid, or the beginning of either, as `loopctl list` prints them
     #[arg(value_name = "RUN", required_unless_present = "evidence")]
     pub(crate) run: Option<String>,
     /// Evidence file of a run that this machine does not know
     #[arg(long, value_name = "FILE", requires = "repository", conflicts_with = "run")]
     pub(crate) evidence: Option<PathBuf>,
-    /// Repository that holds the commits of the evidence
+    /// Repository that holds the commits of the evidence [default: the engine's own copy, for a recorded run]
     #[arg(long, value_name = "DIR")]
     pub(crate) repository: Option<PathBuf>,
-    /// Print the comparison as JSON
+    /// Print the comparison as a document instead of sentences
     #[arg(long, short = 'o', value_enum)]
-    pub(crate) output: Option<Output>,
+    pub(crate) output: Option<Document>,
 }

@@ -46,6 +46,18 @@ impl Error {
         Self { code: FAILED, message: message.into(), broken_pipe: false }
     }
 
+    /// Standard output cannot be written; a reader that went away is no error.
+    pub(crate) fn output(error: &std::io::Error) -> Self {
+        let broken_pipe = error.kind() == std::io::ErrorKind::BrokenPipe;
+        Self { code: FAILED, message: format!("standard output cannot be written: {error}"), broken_pipe }
+    }
+
+    /// Adds what to do, when the sentence alone does not say it.
+    pub(crate) fn remedy(mut self, remedy: &str) -> Self {
+        self.message = format!("{}; {remedy}", self.message);
+        self
+    }
+
     /// Prints the sentence and gives the exit code. A reader that went away is no error.
     pub(crate) fn report(&self) -> ExitCode {
         if self.broken_pipe {
@@ -53,6 +65,12 @@ impl Error {
         }
         crate::printer::complain(&format!("error: {}", self.message));
         ExitCode::from(self.code)
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.message)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What goes where: data to stdout, everything else to stderr. Colours only on a terminal, never the only sign.
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use loop_api::run::{List, LoopRun, RESOURCE};
@@ -18,10 +18,9 @@ pub(crate) const DIM: Style = Style::new().dimmed();
 pub(crate) const BOLD: Style = Style::new().bold();
 
 /// Writes data to stdout.
-pub(crate) fn data(text: &str) -> io::Result<()> {
+pub(crate) fn data(text: &str) -> Result<()> {
     let mut out = anstream::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Error::output(&error))
 }
 
 /// Writes a line for people to stderr.
@@ -68,11 +67,13 @@ fn name(run: &LoopRun) -> String {
     format!("{RESOURCE}/{}", run.metadata.name)
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String> {
+/// A JSON document.
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<String> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Error::failed(error.to_string()))?;
     Ok(text + "\n")
 }
 
-fn yaml(value: &impl serde::Serialize) -> Result<String> {
+/// A YAML document.
+pub(crate) fn yaml(value: &impl serde::Serialize) -> Result<String> {
     serde_saphyr::to_string(value).map_err(|error| Error::failed(error.to_string()))
 }

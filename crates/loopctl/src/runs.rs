@@ -27,10 +27,13 @@ pub(crate) struct Recorded {
 pub(crate) fn store(flag: Option<PathBuf>) -> Result<Store> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let root = flag
+        .or_else(|| set("LOOP_DATA_DIR"))
         .or_else(|| set("XDG_DATA_HOME").map(|base| base.join("loopd")))
         .or_else(|| set("HOME").map(|home| home.join(".local/share/loopd")))
         .ok_or_else(|| {
-            Error::usage("neither HOME nor LOOP_DATA_DIR is set, so there is no place to record runs")
+            Error::usage(
+                "neither HOME nor LOOP_DATA_DIR is set, so there is no place to record runs; name one with --data-dir",
+            )
         })?;
     let root = if root.is_absolute() { root } else { std::env::current_dir()?.join(root) };
     Ok(Store::at(root))
@@ -44,20 +47,44 @@ fn load(uid: String, dir: RunDir) -> Result<Option<Recorded>> {
     Ok(Some(Recorded { uid, dir, state, alive, object }))
 }
 
-/// All runs, newest first; those that cannot be read are named on stderr and left out.
-pub(crate) fn all(store: &Store) -> Result<Vec<Recorded>> {
-    let mut runs = Vec::new();
-    for (uid, dir) in store.runs()?.into_iter().rev() {
+/// All runs, newest first, and whether some were left out; those are named on stderr.
+pub(crate) fn all(store: &Store) -> Result<(Vec<Recorded>, bool)> {
+    let (runs, unreadable) = read(store)?;
+    for (uid, error) in &unreadable {
+        crate::printer::say(&format!("warning: run {uid} is left out: {error}"));
+    }
+    Ok((runs, !unreadable.is_empty()))
+}
+
+/// The uid of a run that cannot be read, and the reason.
+type Unreadable = (String, Error);
+
+/// All runs, newest first, and those that cannot be read.
+fn read(store: &Store) -> Result<(Vec<Recorded>, Vec<Unreadable>)> {
+    let (mut runs, mut unreadable) = (Vec::new(), Vec::new());
+    let found = store.runs().map_err(|error| {
+        let root = store.root().display();
+        Error::usage(format!(
+            "cannot read the data directory {root}: {error}; name another with --data-dir or LOOP_DATA_DIR"
+        ))
+    })?;
+    for (uid, dir) in found.into_iter().rev() {
         if !dir.journal().exists() {
             continue;
         }
         match load(uid.clone(), dir) {
             Ok(Some(run)) => runs.push(run),
             Ok(None) => {}
-            Err(error) => crate::printer::say(&format!("warning: run {uid} left out: {error:?}")),
+            Err(error) => unreadable.push((uid, error)),
         }
     }
-    Ok(runs)
+    Ok((runs, unreadable))
+}
+
+/// Whether a name can mean a run of which only the uid is known: names end with the uid's last five digits.
+fn may_mean(wanted: &str, uid: &str) -> bool {
+    uid.starts_with(wanted)
+        || wanted.rsplit_once('-').is_some_and(|(_, end)| end.len() == 5 && uid.ends_with(end))
 }
 
 /// Finds a run by name, uid or an unambiguous beginning, with or without `looprun.agentloop.dev/` before it.
@@ -66,12 +93,21 @@ pub(crate) fn find(store: &Store, given: &str) -> Result<Recorded> {
     if wanted.is_empty() {
         return Err(Error::usage("the run's name is empty; `loopctl list` shows what there is"));
     }
-    let runs = all(store)?;
+    let (runs, mut unreadable) = read(store)?;
     let is = |run: &Recorded| run.uid == wanted || run.object.metadata.name == wanted;
     let begins = |run: &Recorded| run.uid.starts_with(wanted) || run.object.metadata.name.starts_with(wanted);
     let exact: Vec<usize> = (0..runs.len()).filter(|at| is(&runs[*at])).collect();
     let found =
         if exact.is_empty() { (0..runs.len()).filter(|at| begins(&runs[*at])).collect() } else { exact };
+    if found.is_empty()
+        && let Some(at) = unreadable.iter().position(|(uid, _)| may_mean(wanted, uid))
+    {
+        let (uid, error) = unreadable.swap_remove(at);
+        return Err(Error::failed(format!(
+            "run {wanted} cannot be read and nothing was done with it: {error}; its record is {}",
+            store.run(&uid).path().display()
+        )));
+    }
     match found[..] {
         [] => Err(Error::not_found(format!("no run is called {wanted}; `loopctl list` shows what there is"))),
         [at] => runs.into_iter().nth(at).ok_or_else(|| Error::not_found("the run is gone")),

@@ -1,4 +1,5 @@
 //! One test binary for the upper rungs; each module is a theme.
 
+mod bad_input;
 mod thin_line;
 mod trust;

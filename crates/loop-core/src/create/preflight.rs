@@ -39,11 +39,21 @@ pub(super) fn workspace(directory: &Path) -> Result<PathBuf, Error> {
                 "{shown} is not in a git repository; run `git init` there, commit, and try again"
             ));
         }
+        Err(crate::git::Error::Missing(error)) => {
+            return refuse(crate::git::Error::Missing(error).to_string());
+        }
         Err(error) => return Err(error.into()),
     };
-    if inside.lines().next() == Some("true") || inside.lines().nth(1) == Some("false") {
+    let mut answers = inside.lines();
+    let (bare, in_files) = (answers.next() == Some("true"), answers.next() == Some("true"));
+    if bare {
         return refuse(format!(
             "{shown} is in a bare repository, which has no files; run this in a checkout of it"
+        ));
+    }
+    if !in_files {
+        return refuse(format!(
+            "{shown} is inside a repository's .git folder; run this where the repository's files are"
         ));
     }
     let top = git.text(&["rev-parse", "--show-toplevel"])?;
@@ -55,7 +65,7 @@ pub(super) fn base(user: &Git, reference: &str) -> Result<Base, Error> {
     if !reference.is_empty() {
         let Some(commit) = user.commit(reference)? else {
             return refuse(format!(
-                "base branch {reference} does not exist; `git branch -a` lists those that do"
+                "base branch {reference} does not exist; `git branch -a` lists those that do, and --base-branch names one"
             ));
         };
         return Ok(Base { branch: reference.to_owned(), commit });
@@ -74,7 +84,9 @@ pub(super) fn base(user: &Git, reference: &str) -> Result<Base, Error> {
 
 /// Changes that are not committed would silently be missing from the run (WT-16).
 pub(super) fn clean(user: &Git) -> Result<(), Error> {
-    let status = user.run(&["status", "--porcelain=v1", "-z", "--untracked-files=normal"])?;
+    // Without optional locks git does not rewrite the index on the way: a refusal leaves the repository untouched.
+    let command = ["--no-optional-locks", "status", "--porcelain=v1", "-z", "--untracked-files=normal"];
+    let status = user.run(&command)?;
     let text = String::from_utf8_lossy(&status);
     let changed: Vec<&str> =
         text.split('\0').filter_map(|entry| entry.get(3..)).filter(|path| !path.is_empty()).collect();
@@ -88,13 +100,22 @@ pub(super) fn clean(user: &Git) -> Result<(), Error> {
     ))
 }
 
-/// Text of a file in a commit.
+/// Text of a regular file in a commit; a symbolic link is none, since only the commit's own content is believed.
 pub(super) fn file(user: &Git, commit: &str, path: &str) -> Result<Option<String>, Error> {
-    let name = format!("{commit}:{path}");
-    if user.text(&["cat-file", "-t", &name]).ok().as_deref() != Some("blob") {
+    if !mode(user, commit, path)?.starts_with("100") {
         return Ok(None);
     }
+    let name = format!("{commit}:{path}");
     Ok(Some(String::from_utf8_lossy(&user.run(&["cat-file", "blob", &name])?).into_owned()))
+}
+
+/// Mode of a path in a commit, for instance `100644`; empty when it is not there.
+fn mode(user: &Git, commit: &str, path: &str) -> Result<String, Error> {
+    if path.is_empty() {
+        return Ok(String::new());
+    }
+    let listing = user.text(&["--literal-pathspecs", "ls-tree", "--full-tree", commit, "--", path])?;
+    Ok(listing.split(' ').next().unwrap_or_default().to_owned())
 }
 
 /// Settles spec and plan, or the prompt.
@@ -113,7 +134,9 @@ pub(super) fn task(
     let given_plan = request.plan.clone().or_else(|| spec.task.plan_path.take());
     if let Some(prompt) = prompt {
         if given.is_some() || given_plan.is_some() {
-            return refuse("a prompt and a spec were both given; a run takes one of them".into());
+            return refuse(
+                "a prompt and a spec were both given; a run takes one of them, so leave the other out".into(),
+            );
         }
         return from_prompt(spec, request, prompt, &specs, &plans, user, base);
     }
@@ -147,7 +170,10 @@ fn from_prompt(
         return refuse("the prompt is empty; say what is to be done".into());
     }
     if prompt.len() > MOST_PROMPT {
-        return refuse(format!("the prompt has {} bytes; at most {MOST_PROMPT} are taken", prompt.len()));
+        return refuse(format!(
+            "the prompt has {} bytes and at most {MOST_PROMPT} are taken; put the details into a committed spec and name that",
+            prompt.len()
+        ));
     }
     let words = prompt.split_whitespace().take(6).collect::<Vec<_>>().join(" ");
     let mut stem: String = naming::slug(request.name.as_deref().unwrap_or(&words)).chars().take(40).collect();
@@ -192,15 +218,20 @@ fn locate(
             }
         }
         if places.iter().any(|place| place.is_dir()) {
-            return refuse(format!("{what} {given} is a folder; name a file"));
+            return refuse(format!("{what} {given} is a folder; name a file in it"));
+        }
+        if places.iter().any(|place| place.is_symlink()) {
+            return refuse(format!("{what} {given} is a symbolic link to nothing; name the file itself"));
         }
         return refuse(format!(
-            "{what} {given} does not exist, neither here nor in {}",
-            folders.join(" nor in ")
+            "{what} {given} does not exist, neither here nor in {} nor in the commit that the run starts from ({}); \
+             name one that is committed there, or start from its branch with --base-branch",
+            folders.join(" nor in "),
+            base.branch
         ));
     };
     if let Err(error) = fs::File::open(found) {
-        return refuse(format!("{what} {given} cannot be read: {error}"));
+        return refuse(format!("{what} {given} cannot be read: {error}; change its permissions"));
     }
     let real = fs::canonicalize(found).unwrap_or_else(|_| found.clone());
     let Ok(inside) = real.strip_prefix(root) else {
@@ -212,7 +243,8 @@ fn locate(
     let path = inside.to_string_lossy().into_owned();
     if file(user, &base.commit, &path)?.is_none() {
         return refuse(format!(
-            "{what} {path} is not in the commit that the run starts from ({}); commit it there first",
+            "{what} {path} is not in the commit that the run starts from ({}); commit it there first, or start from \
+             its branch with --base-branch",
             base.branch
         ));
     }
@@ -257,14 +289,18 @@ pub(super) fn agent(
     base: &Base,
 ) -> Result<Option<Vec<u8>>, Error> {
     if spec.agent.adapter != "script" {
-        return refuse(format!("agent {} is not known; this version runs `script`", spec.agent.adapter));
+        return refuse(format!(
+            "agent {} is not known; this version runs `script`, which is {AGENT_SCRIPT} of the base commit or \
+             --agent-script PATH",
+            spec.agent.adapter
+        ));
     }
     let given = request.agent_script.clone().or_else(|| spec.agent.script.clone().map(PathBuf::from));
     if let Some(path) = given {
         let path = request.directory.join(path);
         let shown = path.display();
         if !path.is_file() {
-            return refuse(format!("agent script {shown} does not exist or is no file"));
+            return refuse(format!("agent script {shown} is not a file; name an executable file"));
         }
         if !is_executable(&path) {
             return refuse(format!("agent script {shown} is not executable; run chmod +x {shown}"));
@@ -275,10 +311,9 @@ pub(super) fn agent(
             Err(error) => refuse(format!("agent script {shown} cannot be read: {error}")),
         };
     }
-    let listing = user.text(&["ls-tree", &base.commit, "--", AGENT_SCRIPT])?;
-    match listing.split(' ').next() {
-        Some("100755") => Ok(None),
-        Some("100644") => refuse(format!(
+    match mode(user, &base.commit, AGENT_SCRIPT)?.as_str() {
+        "100755" => Ok(None),
+        "100644" => refuse(format!(
             "{AGENT_SCRIPT} is not executable in {}; run git update-index --chmod=+x {AGENT_SCRIPT} and commit",
             base.branch
         )),
@@ -298,11 +333,15 @@ fn is_executable(path: &Path) -> bool {
 pub(super) fn branches(user: &Git, root: &Path, spec: &LoopRunSpec, slug: &str) -> Result<(), Error> {
     let branch = format!("{}{slug}", spec.worktree.run_branch_prefix);
     naming::valid_branch(&branch)
-        .map_err(|reason| Error::Refused(format!("run branch {branch:?} cannot be used: {reason}")))?;
-    blocked(user, &branch)?;
+        .map_err(|reason| {
+            Error::Refused(format!(
+                "run branch {branch:?} cannot be used: {reason}; choose another name with --run-branch-prefix or --name"
+            ))
+        })?;
+    blocked(user, &branch, "--run-branch-prefix or --name")?;
     if branch == spec.delivery.target_branch {
         return refuse(format!(
-            "run branch and target branch are both {branch}; give the target another name"
+            "run branch and target branch are both {branch}; choose another target with --merge-target"
         ));
     }
     let mut number = 1;
@@ -311,8 +350,9 @@ pub(super) fn branches(user: &Git, root: &Path, spec: &LoopRunSpec, slug: &str) 
         number += 1;
         free = format!("{branch}-{number}");
     }
-    let path = worktree_path(root, &spec.worktree.path_template, &free).map_err(Error::Refused)?;
-    if path.exists() {
+    let path = worktree_path(root, &spec.worktree.path_template, &free)
+        .map_err(|reason| Error::Refused(format!("{reason}; set another with --worktree-path-template")))?;
+    if path.symlink_metadata().is_ok() {
         return refuse(format!(
             "{} is in the way of the run's worktree; remove it, or choose another place with --worktree-path-template",
             path.display()
@@ -331,7 +371,8 @@ pub(super) fn branches(user: &Git, root: &Path, spec: &LoopRunSpec, slug: &str) 
                 Ok(())
             } else {
                 refuse(format!(
-                    "{} is a file, so the worktree {} cannot be made",
+                    "{} is a file, so the worktree {} cannot be made in it; choose another place with \
+                     --worktree-path-template",
                     above.display(),
                     path.display()
                 ))
@@ -342,15 +383,15 @@ pub(super) fn branches(user: &Git, root: &Path, spec: &LoopRunSpec, slug: &str) 
     Ok(())
 }
 
-/// A branch `agent` makes `agent/x` impossible, and the other way round.
-pub(super) fn blocked(user: &Git, branch: &str) -> Result<(), Error> {
+/// A branch `agent` makes `agent/x` impossible, and the other way round; `options` choose another name.
+pub(super) fn blocked(user: &Git, branch: &str, options: &str) -> Result<(), Error> {
     let parts: Vec<&str> = branch.split('/').collect();
     for end in 1..parts.len() {
         let above = parts[..end].join("/");
         if user.commit(&format!("refs/heads/{above}"))?.is_some() {
             return refuse(format!(
                 "branch {above} makes a branch {branch} impossible (git keeps branches as paths); rename {above}, or \
-                 choose another name"
+                 choose another name with {options}"
             ));
         }
     }
@@ -362,7 +403,8 @@ pub(super) fn blocked(user: &Git, branch: &str) -> Result<(), Error> {
     ])?;
     if !below.is_empty() {
         return refuse(format!(
-            "branch {below} makes a branch {branch} impossible (git keeps branches as paths); choose another name"
+            "branch {below} makes a branch {branch} impossible (git keeps branches as paths); rename {below}, or \
+             choose another name with {options}"
         ));
     }
     Ok(())

@@ -83,7 +83,7 @@ fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
 }
 
 /// The evidence of a granted run.
-fn statement(state: &State, run: &str, protected: &str, journal_head: &str) -> Option<Statement> {
+pub(crate) fn statement(state: &State, run: &str, protected: &str, journal_head: &str) -> Option<Statement> {
     let created = state.created.as_ref()?;
     let facts = state.worktree.as_ref()?;
     let granted = state.granted.as_ref()?;

@@ -37,7 +37,15 @@ impl Engine<'_> {
                 return Err(Halt::failed("run_error", message));
             }
             self.append(Event::WorktreeCreating(facts.clone())).map_err(Halt::Fatal)?;
-            let Some(facts) = self.create(facts)? else { continue };
+            let created = match self.create(facts.clone()) {
+                Ok(created) => created,
+                Err(halt) => {
+                    // Nothing half made stays: neither branch nor mark. What cannot be undone now, the next try undoes.
+                    let _ = self.undo(&facts);
+                    return Err(halt);
+                }
+            };
+            let Some(facts) = created else { continue };
             self.append(Event::WorktreeCreated(facts)).map_err(Halt::Fatal)?;
             return Ok(Finished::new(Outcome::Done));
         }
@@ -118,7 +126,21 @@ impl Engine<'_> {
                 Halt::failed("run_error", format!("cannot make {}: {error}", parent.display()))
             })?;
         }
-        self.user.run(&["worktree", "add", "--quiet", &facts.worktree_path, &facts.run_branch])?;
+        self.user.run(&["worktree", "add", "--quiet", &facts.worktree_path, &facts.run_branch]).map_err(
+            |error| {
+                let said = match error {
+                    crate::git::Error::Failed { stderr, .. } => stderr.replace('\n', "; "),
+                    error => error.to_string(),
+                };
+                Halt::failed(
+                    "run_error",
+                    format!(
+                        "the worktree {} could not be made, git says: {said}; put that right, then resume the run",
+                        facts.worktree_path
+                    ),
+                )
+            },
+        )?;
         // The last time that the engine opens the worktree itself: no agent has run in it yet.
         let worktree = crate::git::Git::user(Path::new(&facts.worktree_path));
         let on = worktree.text(&["symbolic-ref", "--short", "HEAD"])?;

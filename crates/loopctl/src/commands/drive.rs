@@ -70,10 +70,15 @@ fn follow(store: &Store, uid: &str, quiet: bool, signals: Signals) -> Result {
     let host = host(signals)?;
     let mut lines = Lines { quiet };
     let mut engine = Engine::open(store, uid, &host, &mut lines)?;
-    match engine.drive()? {
+    let driven = engine.drive();
+    let name = engine.state().created.as_ref().map(|created| created.name.clone()).unwrap_or_default();
+    let ended = driven.map_err(|error| {
+        let remedy =
+            format!("the run stopped there and keeps its work; put that right, then loopctl resume {name}");
+        if error.can_be_put_right() { Error::from(error).remedy(&remedy) } else { error.into() }
+    })?;
+    match ended {
         End::Interrupted(signal) => {
-            let name =
-                engine.state().created.as_ref().map(|created| created.name.clone()).unwrap_or_default();
             say(&format!("interrupted; nothing is lost: loopctl resume {name}"));
             Ok(SIGNAL.saturating_add(u8::try_from(signal).unwrap_or(0)))
         }
@@ -93,7 +98,9 @@ pub(crate) fn exit_code(state: &State) -> u8 {
 
 /// The current folder, or why it cannot be had.
 pub(crate) fn directory() -> Result<std::path::PathBuf> {
-    std::env::current_dir().map_err(|error| Error::usage(format!("the current folder is gone: {error}")))
+    std::env::current_dir().map_err(|error| {
+        Error::usage(format!("the current folder is gone ({error}); change to one that exists"))
+    })
 }
 
 /// Reads a file, or stdin for `-`.
@@ -105,5 +112,5 @@ pub(crate) fn read(name: &str) -> Result<String> {
         return Ok(text);
     }
     std::fs::read_to_string(Path::new(name))
-        .map_err(|error| Error::usage(format!("{name} cannot be read: {error}")))
+        .map_err(|error| Error::usage(format!("{name} cannot be read: {error}; name a readable file")))
 }

@@ -7,9 +7,12 @@ use crate::error::{OK, Result};
 use crate::{printer, runs, view};
 
 pub(super) fn run(store: &Store, arguments: &Listing) -> Result {
-    let runs = runs::all(store)?;
+    let (runs, left_out) = runs::all(store)?;
     let objects: Vec<_> = runs.iter().map(|run| run.object.clone()).collect();
     if printer::list(&objects, arguments.output)? {
+        return Ok(OK);
+    }
+    if runs.is_empty() && left_out {
         return Ok(OK);
     }
     if runs.is_empty() {

@@ -1,5 +1,6 @@
 //! `loopctl run`.
 
+use loop_api::run::{API_VERSION, KIND};
 use loop_core::config::set;
 use loop_core::create::{self, Request};
 use loop_core::store::Store;
@@ -10,6 +11,9 @@ use crate::cli::{Mode, Run, Strategy};
 use crate::error::{Error, Result};
 use crate::printer::{self, say};
 use crate::{runs, view};
+
+/// What a manifest may have at its top; what `-o yaml` prints is a manifest too.
+const FIELDS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
 
 pub(super) fn run(store: &Store, arguments: Run) -> Result {
     let output = arguments.output;
@@ -34,6 +38,9 @@ fn request(arguments: Run) -> Result<Request> {
             "say where to run: --local runs on this machine, the only place in this version",
         ));
     }
+    if filename.as_deref() == Some("-") && prompt.as_deref() == Some("-") {
+        return Err(Error::usage("stdin can be read only once; give the manifest or the prompt another way"));
+    }
     let (manifest, manifest_name) = match &filename {
         Some(file) => manifest(file)?,
         None => (json!({}), None),
@@ -54,20 +61,36 @@ fn request(arguments: Run) -> Result<Request> {
 /// The `spec` of a manifest and its name.
 fn manifest(file: &str) -> Result<(Value, Option<String>)> {
     let text = drive::read(file)?;
-    let wrong = |reason: String| Error::usage(format!("{file} is no LoopRun manifest: {reason}"));
-    let value: Value = serde_saphyr::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    if value["kind"] != "LoopRun" {
-        return Err(wrong(format!("kind is {}, expected LoopRun", value["kind"])));
+    let shown = if file == "-" { "stdin" } else { file };
+    let wrong = |reason: String| Error::usage(format!("{shown} is no LoopRun manifest: {reason}"));
+    let value: Value =
+        serde_saphyr::from_str(&text).map_err(|error| wrong(first_line(&error.to_string())))?;
+    let Some(fields) = value.as_object() else {
+        return Err(wrong("it has no fields; `loopctl list -o yaml` shows how a run looks".into()));
+    };
+    let said = |field: &str| fields.get(field).map_or_else(|| "missing".into(), Value::to_string);
+    for (field, expected) in [("apiVersion", API_VERSION), ("kind", KIND)] {
+        if value[field] != expected {
+            return Err(wrong(format!("{field} is {}, expected {expected}", said(field))));
+        }
     }
-    if value["apiVersion"] != loop_api::run::API_VERSION {
-        let expected = loop_api::run::API_VERSION;
-        return Err(wrong(format!("apiVersion is {}, expected {expected}", value["apiVersion"])));
+    if let Some(unknown) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+        return Err(wrong(format!("unknown field `{unknown}`, expected one of {}", FIELDS.join(", "))));
     }
     if !value["spec"].is_object() {
-        return Err(wrong("it has no spec".into()));
+        return Err(wrong(format!("spec is {}, expected fields such as task and gates", said("spec"))));
     }
-    let name = value["metadata"]["name"].as_str().map(str::to_owned);
+    let name = match &value["metadata"]["name"] {
+        Value::Null => None,
+        Value::String(name) => Some(name.clone()),
+        other => return Err(wrong(format!("metadata.name is {other}, expected text"))),
+    };
     Ok((value["spec"].clone(), name))
+}
+
+/// The complaint of the YAML reader without the picture of the place below it.
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
 /// Flags as a patch on the spec.

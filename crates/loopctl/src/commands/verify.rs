@@ -1,37 +1,47 @@
 //! `loopctl verify`: the evidence, replayed.
 
+use loop_api::evidence::Statement;
+use loop_api::phase::RunPhase;
 use loop_core::control::Signals;
 use loop_core::replay::{self, Place};
-use loop_core::store::Store;
+use loop_core::store::{Store, read_journal};
 
 use super::drive;
-use crate::cli::{Output, Verify};
+use crate::cli::{Document, Verify};
 use crate::error::{Error, FAILED, OK, Result};
 use crate::printer::{self, BAD, GOOD, paint, say};
-use crate::runs;
-use crate::view::short;
+use crate::runs::{self, Recorded};
+use crate::view::{self, short};
 
 pub(super) fn run(store: &Store, arguments: &Verify) -> Result {
-    let (evidence, repository) = match (&arguments.run, &arguments.evidence) {
+    let (evidence, repository, recorded) = match (&arguments.run, &arguments.evidence) {
         (Some(name), _) => {
             let recorded = runs::find(store, name)?;
             let evidence = recorded.dir.join("evidence.json");
             if !evidence.exists() {
-                let name = &recorded.object.metadata.name;
-                let phase = recorded.state.phase.as_str();
-                return Err(Error::usage(format!(
-                    "{name} is {phase} and has no evidence; only a completed run has"
-                )));
+                return Err(without_evidence(&recorded));
             }
             // The engine's own repository: it has the commits even when the branches are gone.
             let workspace = recorded.state.created.as_ref().map(|created| created.workspace_root.clone());
             let own = store.trusted_repository(std::path::Path::new(&workspace.unwrap_or_default()));
-            (evidence, arguments.repository.clone().unwrap_or(own))
+            (evidence, arguments.repository.clone().unwrap_or(own), Some(recorded))
         }
-        (None, Some(file)) => (file.clone(), arguments.repository.clone().unwrap_or_default()),
+        (None, Some(file)) => (file.clone(), arguments.repository.clone().unwrap_or_default(), None),
         (None, None) => return Err(Error::usage("name a run, or give --evidence and --repository")),
     };
-    let statement = replay::read(&evidence).map_err(|error| Error::usage(error.to_string()))?;
+    // A recorded run's own file was right when it was written; a file that somebody names may be anything.
+    let wrong = if recorded.is_some() { Error::failed } else { Error::usage };
+    let statement = replay::read(&evidence).map_err(|error| wrong(error.to_string()))?;
+    let altered = recorded.as_ref().map_or_else(|| Ok(Vec::new()), |run| altered(&statement, run))?;
+    if !altered.is_empty() {
+        let lines: Vec<String> = altered.iter().map(|difference| differs(difference)).collect();
+        printer::data(&lines.concat())?;
+        return Err(Error::failed(format!(
+            "{} was altered since the run wrote it, so it was not replayed; remove it, and `loopctl resume` writes it \
+             again from the journal",
+            evidence.display()
+        )));
+    }
     let repository = repository.canonicalize().map_err(|error| {
         Error::usage(format!("repository {} cannot be used: {error}", repository.display()))
     })?;
@@ -49,13 +59,36 @@ pub(super) fn run(store: &Store, arguments: &Verify) -> Result {
         replay::Error::Refused(message) => Error::usage(message),
         replay::Error::Failed(message) => Error::failed(message),
     })?;
-    if arguments.output == Some(Output::Json) {
-        let text = serde_json::to_string_pretty(&result).map_err(|error| Error::failed(error.to_string()))?;
-        printer::data(&(text + "\n"))?;
-    } else {
-        printer::data(&text(&result))?;
+    match arguments.output {
+        Some(Document::Json) => printer::data(&printer::json(&result)?)?,
+        Some(Document::Yaml) => printer::data(&printer::yaml(&result)?)?,
+        None => printer::data(&text(&result))?,
     }
     Ok(if result.differences.is_empty() { OK } else { FAILED })
+}
+
+/// Why there is nothing to verify.
+fn without_evidence(run: &Recorded) -> Error {
+    let name = &run.object.metadata.name;
+    if run.state.phase == RunPhase::Completed {
+        return Error::failed(format!(
+            "the evidence of {name} is missing; loopctl resume {name} writes it again from the journal"
+        ));
+    }
+    Error::usage(format!(
+        "{name} is not completed ({}), and only a completed run has evidence",
+        view::word(&run.state, run.alive)
+    ))
+}
+
+/// What the file says otherwise than the run's own journal.
+fn altered(statement: &Statement, run: &Recorded) -> Result<Vec<String>> {
+    let (decoded, state) = read_journal(&run.dir.journal())?;
+    Ok(replay::against_journal(statement, &state, &decoded.head))
+}
+
+fn differs(difference: &str) -> String {
+    format!("{}: {difference}\n", paint(BAD, "differs"))
 }
 
 fn text(replay: &replay::Replay) -> String {
@@ -73,7 +106,7 @@ fn text(replay: &replay::Replay) -> String {
         ));
     }
     for difference in &replay.differences {
-        text.push_str(&format!("{}: {difference}\n", paint(BAD, "differs")));
+        text.push_str(&differs(difference));
     }
     text
 }
