@@ -48,8 +48,8 @@ fn entry(worktree: &Worktree, place: &Path) -> std::path::PathBuf {
 fn fill(worktree: &Worktree, place: &Path) -> io::Result<()> {
     let common = &worktree.common;
     fs::create_dir_all(place.join("objects/info"))?;
-    let objects = common.join(OBJECTS);
-    fs::write(place.join("objects/info/alternates"), format!("{}\n", objects.display()))?;
+    // Relative to the objects, as a path with a newline could not stand there.
+    fs::write(place.join("objects/info/alternates"), format!("../{OBJECTS}\n"))?;
     for name in [OBJECTS].iter().chain(&SHOWN) {
         fs::create_dir_all(place.join(name))?;
     }
