@@ -112,16 +112,22 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Error> {
             "base_branch" => set(&mut config.patch, "/repository/ref", json!(filled()?)),
             "run_branch_prefix" => set(&mut config.patch, "/worktree/runBranchPrefix", json!(value)),
             "merge_target_branch" => set(&mut config.patch, "/delivery/targetBranch", json!(filled()?)),
-            "merge_strategy" => match value {
-                "none" => set(&mut config.patch, "/delivery/mode", json!("None")),
-                "merge" => set(&mut config.patch, "/delivery/strategy", json!("Merge")),
-                "squash" => set(&mut config.patch, "/delivery/strategy", json!("Squash")),
-                _ => {
-                    return Err(wrong(format!(
-                        "merge_strategy must be none, merge or squash, found {value:?}"
-                    )));
+            "merge_strategy" => {
+                let (mode, strategy) = match value {
+                    "none" => ("None", None),
+                    "merge" => ("Merge", Some("Merge")),
+                    "squash" => ("Merge", Some("Squash")),
+                    _ => {
+                        return Err(wrong(format!(
+                            "merge_strategy must be none, merge or squash, found {value:?}"
+                        )));
+                    }
+                };
+                set(&mut config.patch, "/delivery/mode", json!(mode));
+                if let Some(strategy) = strategy {
+                    set(&mut config.patch, "/delivery/strategy", json!(strategy));
                 }
-            },
+            }
             "worktree_path_template" => set(&mut config.patch, "/worktree/pathTemplate", json!(filled()?)),
             "worktree_cleanup" => set(&mut config.patch, "/worktree/cleanup", json!(truth()?)),
             "agent_timeout_sec" | "claude_timeout_sec" => {
@@ -291,6 +297,14 @@ mod tests {
         assert!(!spec.review.enabled);
         assert_eq!((spec.settings.iterations, spec.settings.retries), (7, 2));
         assert_eq!(spec.protect.paths, ["ci/**", "Makefile"]);
+    }
+
+    #[test]
+    fn a_later_strategy_wins_also_over_none() {
+        let config = parse("c", "merge_strategy=none\nmerge_strategy=squash\n").unwrap();
+        let spec = resolve(&[config.patch]).unwrap();
+        assert_eq!(spec.delivery.mode, loop_api::run::DeliveryMode::Merge);
+        assert_eq!(spec.delivery.strategy, loop_api::run::MergeStrategy::Squash);
     }
 
     #[test]

@@ -5,14 +5,14 @@ mod preflight;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use loop_api::journal::{Created, Event, SCHEMA, sha256};
 use loop_api::naming;
 use loop_api::run::{DeliveryMode, LoopRunSpec};
 use serde_json::Value;
 
-use crate::config;
+use crate::config::{self, Config};
 use crate::git::{self, Git};
 use crate::store::{Journal, JournalError, Store};
 
@@ -96,20 +96,24 @@ pub fn create(store: &Store, request: &Request) -> Result<New, Error> {
     let working = fs::read_to_string(root.join(CONFIG_FILE)).unwrap_or_default();
     let working = config::parse(CONFIG_FILE, &working)?;
     let early = config::resolve(&[working.patch.clone(), request.manifest.clone(), request.flags.clone()])?;
-    let mut base = preflight::base(&user, &early.repository.reference)?;
+    let base = preflight::base(&user, &early.repository.reference)?;
     preflight::clean(&user)?;
 
-    let committed = preflight::file(&user, &base.commit, CONFIG_FILE)?;
-    let config = match &committed {
-        Some(text) => config::parse(&format!("{CONFIG_FILE} of {}", base.branch), text)?,
-        None => working,
-    };
-    let mut spec = config::resolve(&[config.patch.clone(), request.manifest.clone(), request.flags.clone()])?;
-    preflight::task(&mut spec, request, &config, &root, &user, &base)?;
-    let slug = slug(request, &spec);
+    let mut settled = settle(&user, &root, request, &working, base)?;
+    let slug = slug(request, &settled.spec);
+    let target = target(&user, &settled.spec, &slug)?;
+    if let Some(commit) = user.commit(&format!("refs/heads/{target}"))?.filter(|_| !target.is_empty()) {
+        // The base is another commit now, so everything that comes from the base commit is settled anew.
+        let base = preflight::Base { branch: target.clone(), commit };
+        preflight::still_there(&user, &settled.spec, &base)?;
+        let note = format!("{target} exists; the run starts from it instead of {}", settled.base.branch);
+        settled = settle(&user, &root, request, &working, base)?;
+        settled.config.warnings.push(note);
+    }
+    let Settled { config, mut spec, base } = settled;
     spec.repository.url = root.to_string_lossy().into_owned();
     spec.repository.reference.clone_from(&base.branch);
-    let target = target(&user, &mut spec, &slug, &mut base)?;
+    spec.delivery.target_branch.clone_from(&target);
     preflight::judged(&spec)?;
     let script = preflight::agent(&user, &mut spec, request, &base)?;
     preflight::branches(&user, &root, &spec, &slug)?;
@@ -154,6 +158,30 @@ pub fn create(store: &Store, request: &Request) -> Result<New, Error> {
     Ok(New { uid, name, warnings })
 }
 
+/// What a base commit makes of a request.
+struct Settled {
+    config: Config,
+    spec: LoopRunSpec,
+    base: preflight::Base,
+}
+
+/// Reads configuration, spec and plan from a base commit; the configuration of the working tree stands in for none.
+fn settle(
+    user: &Git,
+    root: &Path,
+    request: &Request,
+    working: &Config,
+    base: preflight::Base,
+) -> Result<Settled, Error> {
+    let config = match preflight::file(user, &base.commit, CONFIG_FILE)? {
+        Some(text) => config::parse(&format!("{CONFIG_FILE} of {}", base.branch), &text)?,
+        None => working.clone(),
+    };
+    let mut spec = config::resolve(&[config.patch.clone(), request.manifest.clone(), request.flags.clone()])?;
+    preflight::task(&mut spec, request, &config, root, user, &base)?;
+    Ok(Settled { config, spec, base })
+}
+
 fn write(store: &Store, uid: &str, created: Created, script: Option<Vec<u8>>) -> Result<(), Error> {
     let failed = |error| Error::Data { path: store.root().to_owned(), error };
     let run = store.create_run(uid).map_err(failed)?;
@@ -184,20 +212,15 @@ fn slug(request: &Request, spec: &LoopRunSpec) -> String {
     }
 }
 
-/// The target branch; when it exists already it is the base (design section 5, Merge).
-fn target(
-    user: &Git,
-    spec: &mut LoopRunSpec,
-    slug: &str,
-    base: &mut preflight::Base,
-) -> Result<String, Error> {
+/// The branch that gets the verified work; empty for none.
+fn target(user: &Git, spec: &LoopRunSpec, slug: &str) -> Result<String, Error> {
     if spec.delivery.mode == DeliveryMode::None {
         return Ok(String::new());
     }
-    if spec.delivery.target_branch.is_empty() {
-        spec.delivery.target_branch = format!("agent/{slug}");
-    }
-    let target = spec.delivery.target_branch.clone();
+    let target = match spec.delivery.target_branch.as_str() {
+        "" => format!("agent/{slug}"),
+        given => given.to_owned(),
+    };
     naming::valid_branch(&target).map_err(|reason| {
         Error::Refused(format!(
             "target branch {target:?} cannot be used: {reason}; choose another with --merge-target"
@@ -210,9 +233,5 @@ fn target(
         )));
     }
     preflight::blocked(user, &target, "--merge-target")?;
-    if let Some(commit) = user.commit(&format!("refs/heads/{target}"))? {
-        *base = preflight::Base { branch: target.clone(), commit };
-        preflight::still_there(user, spec, base)?;
-    }
     Ok(target)
 }

@@ -6,6 +6,10 @@ const TRANSIENT_ATTEMPTS: u32 = 5;
 const LONGEST_PAUSE_MS: u64 = 120_000;
 /// Longest wait for a rate limit to reset; a longer one fails the step, as a clock somewhere is wrong.
 const LONGEST_LIMIT_MS: u64 = 7 * 24 * 3_600_000;
+/// Shortest wait for it, so that an agent that always says "now" is not asked without a pause.
+const SHORTEST_LIMIT_MS: u64 = 1000;
+/// Waits for limits in one step; an agent that is never let through has failed.
+const LIMIT_WAITS: u32 = 100;
 /// `EX_TEMPFAIL`: the script agent's way to say "later".
 pub(crate) const TEMPORARY: i32 = 75;
 
@@ -32,6 +36,8 @@ pub(crate) struct Used {
     pub retries: u32,
     /// Failures of the service.
     pub transient: u32,
+    /// Waits for a rate limit.
+    pub limited: u32,
 }
 
 /// What is done about it.
@@ -45,12 +51,16 @@ pub(crate) enum Decision {
     GiveUp,
 }
 
-/// Decides from the ending, what was used, and the limits. The two budgets are independent; a rate limit uses none.
+/// Decides from the ending, what was used, and the limits. The two budgets are independent; a rate limit uses
+/// neither of them, but is not waited for without end.
 pub(crate) fn decide(ending: Ending, used: &mut Used, retries: u32, backoff_seconds: u32) -> Decision {
     let backoff_ms = u64::from(backoff_seconds) * 1000;
     match ending {
         Ending::Worked => Decision::Accept,
-        Ending::Limited { reset_ms } if reset_ms <= LONGEST_LIMIT_MS => Decision::Again(reset_ms),
+        Ending::Limited { reset_ms } if reset_ms <= LONGEST_LIMIT_MS && used.limited < LIMIT_WAITS => {
+            used.limited += 1;
+            Decision::Again(reset_ms.max(SHORTEST_LIMIT_MS))
+        }
         Ending::Transient => {
             used.transient += 1;
             if used.transient >= TRANSIENT_ATTEMPTS {
@@ -104,13 +114,21 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_limit_is_a_wait_and_uses_nothing() {
+    fn a_rate_limit_is_a_wait_and_uses_no_retry() {
         let mut used = Used::default();
-        assert_eq!(
-            decide(read_script(75, "limit\nRetry-After: 90\n"), &mut used, 0, 5),
-            Decision::Again(90_000)
-        );
-        assert_eq!(used, Used::default());
+        let decision = decide(read_script(75, "limit\nRetry-After: 90\n"), &mut used, 0, 5);
+        assert_eq!(decision, Decision::Again(90_000));
+        assert_eq!((used.retries, used.transient), (0, 0));
+    }
+
+    #[test]
+    fn a_limit_that_never_ends_is_neither_asked_without_pause_nor_for_ever() {
+        let mut used = Used::default();
+        let ending = read_script(75, "Retry-After: 0\n");
+        for _ in 0..100 {
+            assert_eq!(decide(ending, &mut used, 0, 5), Decision::Again(1000));
+        }
+        assert_eq!(decide(ending, &mut used, 0, 5), Decision::GiveUp);
     }
 
     #[test]

@@ -61,8 +61,9 @@ pub fn next(state: &State, now: i64) -> Next {
         });
     }
     if let Some((phase, reason, message)) = &state.step_failure {
-        let exit_reason =
-            if *phase == StepPhase::Implementation { ExitReason::AgentFailed } else { ExitReason::Failed };
+        // An engine's own trouble in an agent step is not the agent's.
+        let agents = *phase == StepPhase::Implementation && reason.starts_with("runner_execution_failed");
+        let exit_reason = if agents { ExitReason::AgentFailed } else { ExitReason::Failed };
         return Next::Record(Event::RunFailed {
             exit_reason,
             reason: reason.clone(),

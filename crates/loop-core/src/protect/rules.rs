@@ -27,8 +27,7 @@ pub struct Rules {
     plan: Option<String>,
     allow: Vec<Pattern>,
     user: Vec<Pattern>,
-    listed: BTreeSet<String>,
-    listed_folders: Vec<String>,
+    listed: Vec<Pattern>,
     /// Folded path -> reason.
     files: BTreeMap<String, String>,
     defaults: Vec<(Pattern, &'static str)>,
@@ -40,7 +39,8 @@ impl Rules {
     ///
     /// `tree_paths` says whether a path is a file of the base tree, `read` gives its text (capped by the caller).
     /// A pattern of `user_protect` or `allow` matches from the root of the tree, `*` stays within a folder, `**` does
-    /// not, and a folder's name stands for what is below it. `listed_files` are paths, or folders ending in a slash.
+    /// not, and a folder's name stands for what is below it. `listed_files` are patterns of
+    /// the same kind.
     #[allow(clippy::too_many_arguments, reason = "eight sources of one decision, each of another kind")]
     pub fn new(
         spec_path: Option<&str>,
@@ -73,17 +73,13 @@ impl Rules {
                 defaults.push((Pattern::new(glob, Case::Folded)?, PACKAGE_MANAGER));
             }
         }
-        let listed_folders = listed_files.iter().filter(|path| path.trim_end().ends_with('/'));
         Ok(Self {
             spec: spec_path.and_then(|path| named::join("", path)).map(|path| folded(&path)),
             plan: plan_path.and_then(|path| named::join("", path)),
             allow: patterns(allow, Case::Exact)?,
             user: patterns(user_protect, Case::Folded)?,
-            listed: listed_files.iter().filter_map(|path| named::join("", path.trim())).collect(),
-            listed_folders: listed_folders
-                .filter_map(|path| named::join("", path.trim()))
-                .map(|path| path + "/")
-                .collect(),
+            // A list that people write may hold what is no pattern; it then allows nothing.
+            listed: listed_files.iter().filter_map(|path| Pattern::new(path, Case::Exact).ok()).collect(),
             files,
             defaults,
             package_scripts: parts.package_scripts,
@@ -127,8 +123,7 @@ impl Rules {
     }
 
     fn is_listed(&self, path: &str) -> bool {
-        self.listed.contains(path)
-            || self.listed_folders.iter().any(|folder| path.starts_with(folder.as_str()))
+        self.listed.iter().any(|pattern| pattern.matches(path))
     }
 
     /// Whether only a part of this file is protected, so that `semantic_violation` must compare its text before and after.

@@ -117,12 +117,13 @@ fn flags(arguments: &Run) -> Result<Value> {
             Mode::Trailing => json!("Trailing"),
         }),
     );
-    match arguments.merge_strategy {
-        None => {}
-        Some(Strategy::None) => put("/delivery/mode", Some(json!("None"))),
-        Some(Strategy::Merge) => put("/delivery/strategy", Some(json!("Merge"))),
-        Some(Strategy::Squash) => put("/delivery/strategy", Some(json!("Squash"))),
-    }
+    let strategy = arguments.merge_strategy.map(|strategy| match strategy {
+        Strategy::None => ("None", None),
+        Strategy::Merge => ("Merge", Some("Merge")),
+        Strategy::Squash => ("Merge", Some("Squash")),
+    });
+    put("/delivery/mode", strategy.map(|(mode, _)| json!(mode)));
+    put("/delivery/strategy", strategy.and_then(|(_, strategy)| strategy).map(|name| json!(name)));
     let mut gates = Vec::new();
     for (given, when) in arguments
         .gate
