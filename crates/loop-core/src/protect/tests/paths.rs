@@ -22,7 +22,8 @@ fn a_diff_is_read() {
         b"C75\0from\0to\0",
         b"M\0bad\xff\0",
     ]);
-    output.extend(b":000000 160000 0000000 3333333 A\0vendor/x\0:160000 000000 3333333 0000000 D\0vendor/y\0");
+    output
+        .extend(b":000000 160000 0000000 3333333 A\0vendor/x\0:160000 000000 3333333 0000000 D\0vendor/y\0");
     let read = parse_raw(&output).unwrap();
     let seen: Vec<_> = read
         .iter()
