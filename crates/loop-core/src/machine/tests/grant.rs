@@ -1,10 +1,12 @@
 //! The rules of the grant: each one, and that the first one broken is the one that is named.
 
 use loop_api::completion::Token;
-use loop_api::journal::{GateOutcome, Implemented, PlanFacts, Reviewed, Verdict, Verified, Violation};
+use loop_api::journal::{
+    GateOutcome, Implemented, PlanFacts, Reviewed, Verdict, Verified, Violation, WorktreeFacts,
+};
 use loop_api::run::Require;
 
-use super::{all_done, created, gate, outcome, spec};
+use super::{all_done, created, gate, outcome, spec, worktree};
 use crate::machine::State;
 use crate::machine::grant::{decide, is_asked, may_grant};
 
@@ -56,6 +58,9 @@ type Break = fn(&mut State);
 /// Every way to break a rule, in the order in which the rules are asked.
 const BREAKS: &[(&str, &str, Break)] = &[
     ("base_rewritten", "no longer contains", |state| work(state).descends = false),
+    ("nothing_done", "nothing differs", |state| {
+        state.worktree = Some(WorktreeFacts { base_tree: "a".into(), ..worktree() });
+    }),
     ("tasks_missing", "first", |state| work(state).plan.missing = vec!["first".into()]),
     ("tasks_blocked", "second", |state| work(state).plan.blocked = vec!["second".into()]),
     ("tasks_open", "third", |state| work(state).plan.not_done = vec!["third".into()]),
@@ -147,6 +152,16 @@ fn first_wins(
 fn of_many_broken_rules_the_first_is_named() {
     first_wins(good(), BREAKS.iter().filter(|(reason, ..)| *reason != "tests_weakened"));
     first_wins(good(), BREAKS.iter().filter(|(reason, ..)| *reason != "review"));
+}
+
+#[test]
+fn a_tree_that_is_the_bases_is_complete_only_when_the_base_plan_was_done_already() {
+    let mut state = good();
+    let base = WorktreeFacts { base_tree: "a".into(), tasks_done: 2, tasks_total: 2, ..worktree() };
+    state.worktree = Some(base.clone());
+    assert!(decide(&state).is_ok());
+    state.worktree = Some(WorktreeFacts { tasks_done: 1, ..base });
+    assert_eq!(decide(&state).unwrap_err().reason, "nothing_done");
 }
 
 #[test]
