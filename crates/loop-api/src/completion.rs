@@ -89,7 +89,7 @@ mod tests {
     fn wire_form_is_camel_case_as_in_the_api_and_trailing_by_default() {
         assert_eq!(Mode::default(), Mode::Trailing);
         assert_eq!(serde_json::to_string(&[Mode::Exact, Mode::Trailing]).unwrap(), r#"["Exact","Trailing"]"#);
-        assert!(serde_json::from_str::<Mode>(r#""Exact""#).is_err());
+        assert!(serde_json::from_str::<Mode>(r#""exact""#).is_err());
     }
 
     fn message() -> impl Strategy<Value = String> {

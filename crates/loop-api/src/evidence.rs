@@ -84,6 +84,9 @@ pub struct GateEvidence {
     pub command_sha256: String,
     /// Seconds it may take.
     pub timeout_seconds: u32,
+    /// Glob of its `JUnit` reports; absent when it writes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub junit: Option<String>,
     /// On the base commit; absent when the base run was not possible.
     pub before: Option<GateOutcome>,
     /// On the granted commit.

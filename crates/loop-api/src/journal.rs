@@ -122,3 +122,6 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, Error> {
     }
     Ok(decoded)
 }
+
+#[cfg(test)]
+mod tests;

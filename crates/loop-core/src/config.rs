@@ -248,6 +248,12 @@ pub fn resolve(patches: &[Value]) -> Result<LoopRunSpec, Error> {
         if gate.run.trim().is_empty() {
             return Err(Error::Spec(format!("gate {} has no command; write NAME=COMMAND", gate.name)));
         }
+        if let Some(glob) = gate.junit.as_deref().filter(|glob| !stays_inside(glob)) {
+            return Err(Error::Spec(format!(
+                "gate {}: junit must be a glob below the top of the checkout, such as build/reports/*.xml, found {glob:?}",
+                gate.name
+            )));
+        }
         if spec.gates[..index].iter().any(|other| other.name == gate.name) {
             return Err(Error::Spec(format!(
                 "two gates are named {}; give each a name of its own",
@@ -268,6 +274,13 @@ fn named(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
         "." => Error::Spec(format!("spec: {reason}")),
         path => Error::Spec(format!("spec.{path}: {reason}")),
     }
+}
+
+fn stays_inside(glob: &str) -> bool {
+    !glob.trim().is_empty()
+        && !glob.starts_with('/')
+        && !glob.contains(['\0', '\n'])
+        && glob.split('/').all(|part| part != "..")
 }
 
 fn lay(target: &mut Value, patch: &Value) {
@@ -353,5 +366,46 @@ mod tests {
             "spec.delivery.strategy: unknown variant `Rebase`, expected `Squash` or `Merge`"
         );
         assert!(said(json!({"lopo": {}})).starts_with("spec.lopo: unknown field `lopo`, expected one of"));
+    }
+
+    #[test]
+    fn a_report_pattern_stays_below_the_checkout() {
+        let with =
+            |glob: &str| resolve(&[json!({"gates": [{"name": "unit", "run": "true", "junit": glob}]})]);
+        for good in ["report.xml", "build/**/TEST-*.xml", "..hidden/a.xml"] {
+            assert_eq!(with(good).unwrap().gates[0].junit.as_deref(), Some(good));
+        }
+        for bad in ["", " ", "/tmp/*.xml", "../x.xml", "a/../../x.xml", "a\nb"] {
+            let error = with(bad).unwrap_err().to_string();
+            assert!(
+                error.starts_with("gate unit: junit must be a glob below the top of the checkout"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn gates_need_a_plain_name_and_a_command_and_a_run_an_iteration() {
+        for (patch, says) in [
+            (json!({"gates": [{"name": "a/b", "run": "true"}]}), "gate name \"a/b\" must be"),
+            (json!({"gates": [{"name": "", "run": "true"}]}), "gate name \"\" must be"),
+            (json!({"gates": [{"name": "a", "run": "  "}]}), "gate a has no command"),
+            (json!({"loop": {"iterations": 0}}), "loop.iterations is 0"),
+        ] {
+            let error = resolve(&[patch]).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn values_may_be_quoted_and_truth_has_many_words() {
+        for (text, enabled) in
+            [("reviewer=\"off\"", false), ("reviewer = 'YES'", true), ("reviewer=0", false)]
+        {
+            let spec = resolve(&[parse("c", text).unwrap().patch]).unwrap();
+            assert_eq!(spec.review.enabled, enabled, "{text}");
+        }
+        assert!(parse("c", "reviewer=perhaps").unwrap_err().to_string().contains("true or false"));
+        assert_eq!(parse("c", "# a\n\n  # b\n").unwrap(), Config { patch: json!({}), ..Config::default() });
     }
 }

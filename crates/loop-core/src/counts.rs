@@ -11,7 +11,7 @@ mod spread;
 mod tap;
 mod text;
 
-pub use junit::from_junit;
+pub use junit::{from_junit, from_reports};
 pub use text::from_output;
 
 /// Tests of one gate run, each counted once.

@@ -6,6 +6,7 @@
 mod checkout;
 mod collect;
 mod private_git;
+mod reports;
 
 pub use collect::{Collected, Worktree};
 
@@ -116,6 +117,18 @@ impl Side {
 
     /// Runs a helper script of ours in its folder.
     fn helper(&self, script: &str, arguments: &[&str], stdin: &[u8], path: &str) -> Result<Captured, Error> {
+        self.helper_with(script, arguments, stdin, path, HELPER_OUTPUT)
+    }
+
+    /// The same for a script that has more to say.
+    fn helper_with(
+        &self,
+        script: &str,
+        arguments: &[&str],
+        stdin: &[u8],
+        path: &str,
+        most: usize,
+    ) -> Result<Captured, Error> {
         let mut argv: Vec<String> = ["sh", "-c", script, "loop"].map(str::to_owned).to_vec();
         argv.extend(arguments.iter().map(|&argument| argument.to_owned()));
         let limits = Limits { total: HELPER_TIME, idle: None, term_grace: Duration::from_secs(2) };
@@ -123,7 +136,7 @@ impl Side {
         let mut request = self.request(argv, &more, stdin.to_vec(), limits);
         // The agent may be alive beside a helper that takes a snapshot.
         request.sweep = false;
-        Ok(self.client.capture(&request, &|| false, HELPER_OUTPUT)?)
+        Ok(self.client.capture(&request, &|| false, most)?)
     }
 }
 

@@ -6,7 +6,7 @@ mod trusted;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use trusted::{Identity, MergeTree, TreeChange, Trusted};
+pub use trusted::{Identity, MergeTree, Trusted};
 
 use crate::exec::{self, Captured};
 

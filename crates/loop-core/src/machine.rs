@@ -5,9 +5,13 @@
 
 pub mod grant;
 mod judge;
+mod legal;
 mod next;
 mod state;
 pub mod watchdog;
 
 pub use next::{Next, Step, next};
 pub use state::{Iteration, OpenStep, State, Transition};
+
+#[cfg(test)]
+mod tests;

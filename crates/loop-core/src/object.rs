@@ -123,3 +123,6 @@ fn camel(text: &str) -> String {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

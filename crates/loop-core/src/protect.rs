@@ -15,7 +15,7 @@ mod skips;
 mod test_path;
 mod words;
 
-pub use changes::{Change, ChangeStatus, parse_name_status};
+pub use changes::{Change, ChangeStatus, parse_raw};
 pub use findings::{Finding, test_findings};
 pub use rules::{Rules, Violation};
 pub use semantic::{
@@ -34,9 +34,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// Git named a status that no diff between two commits has.
-    #[error("the list of changes has an unknown status `{0}`")]
-    Status(String),
+    /// An entry is none that a diff between two commits has.
+    #[error("the list of changes has an entry that cannot be read: `{0}`")]
+    Entry(String),
     /// The list of changes ends within an entry.
     #[error("the list of changes is cut short")]
     CutShort,

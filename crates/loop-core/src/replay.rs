@@ -182,6 +182,7 @@ fn gate(recorded: &GateEvidence) -> Gate {
         timeout_seconds: recorded.timeout_seconds,
         when: GateWhen::Always,
         require: Require::Pass,
+        junit: recorded.junit.clone(),
     }
 }
 

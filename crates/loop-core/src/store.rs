@@ -143,3 +143,6 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::write(&temporary, bytes)?;
     fs::rename(&temporary, path)
 }
+
+#[cfg(test)]
+mod tests;

@@ -304,7 +304,7 @@ pub struct GateOutcome {
     pub duration_ms: u64,
     /// SHA-256 of its whole output as kept.
     pub output_sha256: String,
-    /// Tests passed, failed and skipped, when the output says.
+    /// Tests passed, failed and skipped, when its `JUnit` reports or its output say.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub counts: Option<[u64; 3]>,
 }

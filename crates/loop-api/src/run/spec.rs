@@ -103,6 +103,9 @@ pub struct Gate {
     /// What it must prove.
     #[serde(default)]
     pub require: Require,
+    /// Glob of the `JUnit` reports that it writes, relative to the top of the checkout; `**` crosses folders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub junit: Option<String>,
 }
 
 /// Half an hour (design section 5).

@@ -305,3 +305,13 @@ proptest! {
         prop_assert_eq!(from_output(&output), Some(counts(passed, failed, 2)));
     }
 }
+
+#[test]
+fn several_reports_are_added_and_one_cut_short_does_not_swallow_the_next() {
+    let reports =
+        b"<testsuite tests='3' failures='1'><testcase/>\0<testsuite tests='5' skipped='2'/>\0no report\0";
+    let counts = super::from_reports(reports).unwrap();
+    assert_eq!((counts.passed, counts.failed, counts.skipped), (5, 1, 2));
+    assert_eq!(super::from_reports(b""), None);
+    assert_eq!(super::from_reports(b"no report\0"), None);
+}

@@ -6,7 +6,7 @@ use loop_api::checklist::{self, Plan, Task};
 use loop_api::journal::{Implemented, PlanFacts, Violation, WorktreeFacts};
 use loop_api::run::LoopRunSpec;
 
-use crate::git::{Error, TreeChange, Trusted};
+use crate::git::{Error, Trusted};
 use crate::protect::{self, Change, ChangeStatus, Rules};
 
 /// Items of a list that go into the journal.
@@ -15,8 +15,6 @@ const MOST: usize = 10;
 const MOST_TEST_FILES: usize = 200;
 /// Bytes of a file that is read for a rule.
 const MOST_TEXT: usize = 1 << 20;
-/// Mode of another repository in a tree.
-const NESTED: &str = "160000";
 
 /// What the base commit lays down.
 #[derive(Debug)]
@@ -105,9 +103,8 @@ impl Base {
         if head == self.commit {
             return Ok(facts);
         }
-        let raw = trusted.changes(&self.commit, head)?;
-        let changes: Vec<Change> = raw.iter().map(convert).collect();
-        facts.violations = self.violations(trusted, head, &raw, &changes);
+        let changes = trusted.changes(&self.commit, head)?;
+        facts.violations = self.violations(trusted, head, &changes);
         let added = |path: &str| added_lines(trusted, &self.commit, head, path);
         let looked_at = std::cell::Cell::new(0_usize);
         let findings = protect::test_findings(&changes, &|path| {
@@ -122,13 +119,7 @@ impl Base {
         Ok(facts)
     }
 
-    fn violations(
-        &self,
-        trusted: &Trusted,
-        head: &str,
-        raw: &[TreeChange],
-        changes: &[Change],
-    ) -> Vec<Violation> {
+    fn violations(&self, trusted: &Trusted, head: &str, changes: &[Change]) -> Vec<Violation> {
         let mut found: Vec<Violation> = self
             .rules
             .violations(changes)
@@ -143,7 +134,7 @@ impl Base {
             let violation = self.rules.semantic_violation(path, before.as_deref(), after.as_deref());
             found.extend(violation.map(|found| Violation { path: found.path, rule: found.rule }));
         }
-        let nested = raw.iter().filter(|change| change.mode == NESTED && change.status == 'A');
+        let nested = changes.iter().filter(|change| change.nested && is_new(change.status));
         found.extend(nested.map(|change| Violation {
             path: change.path.clone(),
             rule: "a repository inside the repository cannot be part of the result".into(),
@@ -203,14 +194,7 @@ fn added_lines(trusted: &Trusted, base: &str, head: &str, path: &str) -> Vec<Str
         .collect()
 }
 
-fn convert(change: &TreeChange) -> Change {
-    let status = match change.status {
-        'A' | 'C' => ChangeStatus::Added,
-        'D' => ChangeStatus::Deleted,
-        'R' => ChangeStatus::Renamed,
-        'T' => ChangeStatus::TypeChanged,
-        _ => ChangeStatus::Modified,
-    };
-    let old_path = change.old_path.clone().filter(|_| status == ChangeStatus::Renamed);
-    Change { status, path: change.path.clone(), old_path, lossy: change.path.contains('\u{fffd}') }
+/// Whether something of another kind stood there before; a repository that was there already may move on.
+fn is_new(status: ChangeStatus) -> bool {
+    matches!(status, ChangeStatus::Added | ChangeStatus::TypeChanged)
 }

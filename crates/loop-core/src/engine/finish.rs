@@ -102,6 +102,7 @@ pub(crate) fn statement(state: &State, run: &str, protected: &str, journal_head:
                 command: gate.run.clone(),
                 command_sha256: sha256(gate.run.as_bytes()),
                 timeout_seconds: gate.timeout_seconds,
+                junit: gate.junit.clone(),
                 before: find(&before, gate),
                 after: find(&after, gate)?,
             })

@@ -38,10 +38,16 @@ fn one(
     side: &Side,
     gate: &Gate,
     log: &Path,
+    path: &str,
     stop: &dyn Fn() -> bool,
 ) -> Result<Option<(GateOutcome, Option<FailedGate>)>, String> {
     let limits =
         Limits { total: seconds(gate.timeout_seconds), idle: None, term_grace: Duration::from_secs(5) };
+    let failed = |error: crate::far::Error| error.to_string();
+    let reports = match &gate.junit {
+        Some(glob) if side.forget_reports(glob, path).map_err(failed)? => Some(glob),
+        _ => None,
+    };
     let argv = ["sh", "-c", &gate.run].map(str::to_owned).to_vec();
     let request = side.request(argv, &[], Vec::new(), limits);
     let mut sink = Log(OutputFile::create(log, KEEP).map_err(|error| error.to_string())?);
@@ -51,7 +57,13 @@ fn one(
         return Ok(None);
     }
     let (digest, end) = read_back(log).map_err(|error| error.to_string())?;
-    let counts = counts::from_output(&end).map(|counts| [counts.passed, counts.failed, counts.skipped]);
+    let reported = match reports {
+        Some(glob) => counts::from_reports(&side.reports(glob, path).map_err(failed)?),
+        None => None,
+    };
+    let counts = reported
+        .or_else(|| counts::from_output(&end))
+        .map(|counts| [counts.passed, counts.failed, counts.skipped]);
     let result = GateOutcome {
         name: gate.name.clone(),
         exit_code: outcome.code(),
@@ -139,7 +151,9 @@ fn verify(
                 .map_err(|error| error.to_string())?;
         }
         let log = folder.join(format!("{label}-{}.log", gate.name));
-        match one(side, gate, &log, stop).map_err(|error| format!("gate {}: {error}", gate.name))? {
+        match one(side, gate, &log, &setting.search_path, stop)
+            .map_err(|error| format!("gate {}: {error}", gate.name))?
+        {
             None => return Ok(None),
             Some((outcome, failure)) => {
                 outcomes.push(outcome);

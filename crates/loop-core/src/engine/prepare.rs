@@ -271,3 +271,6 @@ fn prompt_files(prompt: &str, spec_path: &str) -> [String; 2] {
     );
     [spec, plan]
 }
+
+#[cfg(test)]
+mod tests;

@@ -193,3 +193,6 @@ impl Sink for PackFile {
         self.file.write_all(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;

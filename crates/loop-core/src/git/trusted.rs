@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::objects::Objects;
 use super::{Error, Git};
+use crate::protect::{self, Change};
 
 /// Most bytes that one transfer from the far side may bring.
 const MAX_PACK_BYTES: u64 = 2 << 30;
@@ -18,19 +19,6 @@ pub struct Trusted {
     objects: Objects,
     directory: PathBuf,
     uid: String,
-}
-
-/// One path that differs between two trees.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TreeChange {
-    /// `A`, `M`, `D`, `R` or `T`.
-    pub status: char,
-    /// Path in the new tree; in the old one for a deletion.
-    pub path: String,
-    /// Path in the old tree, for a rename.
-    pub old_path: Option<String>,
-    /// Mode in the new tree, for instance `100644`; `160000` is another repository.
-    pub mode: String,
 }
 
 /// Who writes a commit.
@@ -121,9 +109,9 @@ impl Trusted {
     }
 
     /// What differs between the trees of two commits, with renames found.
-    pub fn changes(&self, old: &str, new: &str) -> Result<Vec<TreeChange>, Error> {
+    pub fn changes(&self, old: &str, new: &str) -> Result<Vec<Change>, Error> {
         let raw = self.git.run(&["diff-tree", "-r", "-z", "-M", "--raw", "--no-commit-id", old, new])?;
-        parse_raw(&raw)
+        protect::parse_raw(&raw).map_err(|error| Error::Unexpected(format!("diff-tree: {error}")))
     }
 
     /// Content of a regular file in a commit; `None` when it is not there or something else.
@@ -204,41 +192,5 @@ impl Trusted {
                 stderr: String::from_utf8_lossy(&captured.stderr).trim().to_owned(),
             }),
         }
-    }
-}
-
-fn parse_raw(raw: &[u8]) -> Result<Vec<TreeChange>, Error> {
-    let mut fields = raw.split(|byte| *byte == 0).map(|field| String::from_utf8_lossy(field).into_owned());
-    let mut changes = Vec::new();
-    while let Some(facts) = fields.next().filter(|facts| !facts.is_empty()) {
-        // `:MODE MODE BLOB BLOB STATUS` and then one path, or two for a rename.
-        let words: Vec<&str> = facts.trim_start_matches(':').split(' ').collect();
-        let (Some(mode), Some(status), Some(path)) =
-            (words.get(1), words.get(4).and_then(|word| word.chars().next()), fields.next())
-        else {
-            return Err(Error::Unexpected("diff-tree".into()));
-        };
-        let mut change = TreeChange { status, path, old_path: None, mode: (*mode).to_owned() };
-        if matches!(status, 'R' | 'C') {
-            let new = fields.next().ok_or_else(|| Error::Unexpected("diff-tree".into()))?;
-            change.old_path = Some(std::mem::replace(&mut change.path, new));
-        }
-        changes.push(change);
-    }
-    Ok(changes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_raw_diff_gives_paths_with_spaces_renames_and_submodules() {
-        let raw = b":100644 100755 a b M\0with space\0:100644 100644 a b R090\0old\0new\0:000000 160000 0 c A\0nested\0";
-        let changes = parse_raw(raw).unwrap();
-        assert_eq!(changes.len(), 3);
-        assert_eq!(changes[0].path, "with space");
-        assert_eq!((changes[1].path.as_str(), changes[1].old_path.as_deref()), ("new", Some("old")));
-        assert_eq!(changes[2].mode, "160000");
     }
 }

@@ -2,7 +2,7 @@
 
 use loop_api::completion::Token;
 use loop_api::journal::{GateOutcome, Granted, Implemented, Refusal, Verdict};
-use loop_api::run::{CompletionMode, LoopRunSpec, Require};
+use loop_api::run::{CompletionMode, Gate, LoopRunSpec, Require};
 
 use super::state::State;
 use crate::counts::{self, TestCounts};
@@ -222,7 +222,7 @@ fn gates(state: &State, spec: &LoopRunSpec, facts: &Implemented) -> Rule {
                 "a person has to choose a gate that fails on the base commit, or drop the requirement",
             );
         }
-        let weakened = weakened(before, after);
+        let weakened = weakened(gate, before, after);
         if !spec.review.enabled && !weakened.is_empty() {
             return refuse(
                 "tests_weakened",
@@ -235,9 +235,14 @@ fn gates(state: &State, spec: &LoopRunSpec, facts: &Implemented) -> Rule {
 }
 
 /// What the test counts of a gate say against its run on the base commit.
-fn weakened(before: Option<&GateOutcome>, after: &GateOutcome) -> Vec<String> {
+fn weakened(gate: &Gate, before: Option<&GateOutcome>, after: &GateOutcome) -> Vec<String> {
     let read = |[passed, failed, skipped]: [u64; 3]| TestCounts { passed, failed, skipped };
-    match (before.and_then(|run| run.counts), after.counts) {
+    let after = match after.counts {
+        // A gate that is said to report, and reported before, has run no test when it does not any more.
+        None if gate.junit.is_some() => Some([0; 3]),
+        counts => counts,
+    };
+    match (before.and_then(|run| run.counts), after) {
         (Some(before), Some(after)) => {
             counts::findings(&read(before), &read(after)).iter().map(ToString::to_string).collect()
         }

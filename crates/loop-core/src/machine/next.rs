@@ -2,7 +2,6 @@
 
 use loop_api::journal::Event;
 use loop_api::phase::{ExitReason, StepPhase};
-use loop_api::run::DeliveryMode;
 
 use super::grant;
 use super::judge::judge;
@@ -49,6 +48,13 @@ pub fn next(state: &State, now: i64) -> Next {
             && state.cleanup.is_none();
         return if clean_up { run(StepPhase::Cleanup, 0, false) } else { Next::Finish };
     }
+    if let Some(granted) = state.granted.as_ref().filter(|_| state.is_delivered()) {
+        // Before the deadline: what has been merged is complete, however late it is.
+        return Next::Record(Event::RunCompleted {
+            mode: granted.mode.clone(),
+            verified: granted.level != grant::UNVERIFIED,
+        });
+    }
     if let Some(seconds) = spec.limits.active_deadline_seconds
         && now - state.started_ms >= i64::from(seconds) * 1000
     {
@@ -76,14 +82,8 @@ pub fn next(state: &State, now: i64) -> Next {
     if state.baseline.is_none() && !spec.gates.is_empty() {
         return run(StepPhase::Baseline, 0, true);
     }
-    if let Some(granted) = &state.granted {
-        if spec.delivery.mode == DeliveryMode::Merge && state.merged.is_none() {
-            return run(StepPhase::Merge, 0, true);
-        }
-        return Next::Record(Event::RunCompleted {
-            mode: granted.mode.clone(),
-            verified: granted.level != grant::UNVERIFIED,
-        });
+    if state.granted.is_some() {
+        return run(StepPhase::Merge, 0, true);
     }
     let current = &state.current;
     if state.iteration == 0 || current.finished {

@@ -306,49 +306,4 @@ impl State {
     pub fn next_attempt(&self, phase: StepPhase, iteration: u32) -> u32 {
         if self.last_step == (Some(phase), iteration) { self.attempt + 1 } else { 1 }
     }
-
-    fn check(&self, event: &Event) -> Result<(), Transition> {
-        let ended = self.phase.is_terminal();
-        let step_open = self.open.is_some();
-        let legal = match event {
-            Event::RunCreated(_) => self.created.is_none(),
-            _ if self.created.is_none() => false,
-            Event::RunStarted { again, .. } => *again == ended && self.phase != RunPhase::Completed,
-            Event::WorktreeRemoved { .. } => self.cleanup.is_none(),
-            Event::RunCanceled => !ended,
-            _ if ended => {
-                matches!(event, Event::StepStarted { phase: StepPhase::Cleanup, .. })
-                    || self.open.as_ref().is_some_and(|open| open.phase == StepPhase::Cleanup)
-            }
-            _ if self.phase != RunPhase::Running => false,
-            Event::StepFinished { step_id, .. }
-            | Event::StepInterrupted { step_id }
-            | Event::Checkpoint { step_id, .. }
-            | Event::AgentRetry { step_id, .. } => self.open.as_ref().is_some_and(|open| open.id == *step_id),
-            Event::WorktreeProviderSelected { .. }
-            | Event::WorktreeCreating(_)
-            | Event::WorktreeCreated(_) => {
-                self.open.as_ref().is_some_and(|open| open.phase == StepPhase::Prepare)
-                    && self.worktree.is_none()
-            }
-            Event::CompletionGranted(_) => !step_open && self.granted.is_none(),
-            Event::CompletionRefused(_) => {
-                !step_open && self.granted.is_none() && self.current.refused.is_none()
-            }
-            Event::RunCompleted { .. } => !step_open && self.granted.is_some(),
-            Event::WatchdogDecision { .. } => !step_open && self.current.watched.is_none(),
-            Event::IterationFinished { iteration } => !step_open && *iteration == self.iteration,
-            Event::StepStarted { .. } | Event::RunFailed { .. } => !step_open,
-        };
-        if legal {
-            return Ok(());
-        }
-        let event = serde_json::to_value(event)
-            .ok()
-            .and_then(|value| value["kind"].as_str().map(str::to_owned))
-            .unwrap_or_default();
-        let open =
-            self.open.as_ref().map(|open| format!(", step {} open", open.phase.as_str())).unwrap_or_default();
-        Err(Transition { event, state: format!("{}{open}", self.phase.as_str()) })
-    }
 }

@@ -77,5 +77,6 @@ pub fn similarity(one: &str, other: &str) -> u8 {
         return 100;
     }
     let equal = one.lines().zip(other.lines()).filter(|(left, right)| left == right).count();
-    u8::try_from(equal * 100 / longer).unwrap_or(100)
+    // Rounded up, so that a share above the limit is never cut down to it.
+    u8::try_from((equal * 100).div_ceil(longer)).unwrap_or(100)
 }

@@ -1,6 +1,9 @@
-//! Reading `git diff --name-status -z -M`.
+//! Reading `git diff-tree -r -z -M --raw`: the one parser of git's lists of changes.
 
 use super::Error;
+
+/// Mode of another repository in a tree.
+const NESTED: &[u8] = b"160000";
 
 /// What happened to a file between two commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +20,7 @@ pub enum ChangeStatus {
     TypeChanged,
 }
 
-/// One changed path.
+/// One changed path. Bytes of a name that are not UTF-8 are replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// What happened.
@@ -26,42 +29,41 @@ pub struct Change {
     pub path: String,
     /// The old name of a renamed file.
     pub old_path: Option<String>,
-    /// A name was not UTF-8; the bytes that were not are replaced in the paths here.
-    pub lossy: bool,
+    /// What stands there now is another repository.
+    pub nested: bool,
 }
 
-/// Reads the output of `git diff --name-status -z -M`.
-pub fn parse_name_status(bytes: &[u8]) -> Result<Vec<Change>, Error> {
+/// Reads the output of `git diff-tree -r -z -M --raw`.
+pub fn parse_raw(bytes: &[u8]) -> Result<Vec<Change>, Error> {
     // Every field ends with a NUL, so output that does not was cut off.
     let Some(bytes) = bytes.strip_suffix(b"\0") else {
         return if bytes.is_empty() { Ok(Vec::new()) } else { Err(Error::CutShort) };
     };
     let mut fields = bytes.split(|byte| *byte == 0);
     let mut changes = Vec::new();
-    while let Some(code) = fields.next() {
-        let letter = code.first().copied().unwrap_or(b' ');
-        let mut lossy = false;
+    while let Some(facts) = fields.next() {
+        // `:MODE MODE BLOB BLOB STATUS`, and then one path, or two for a rename.
+        let unknown = || Error::Entry(String::from_utf8_lossy(facts).chars().take(200).collect());
+        let mut words = facts.strip_prefix(b":").ok_or_else(unknown)?.split(|byte| *byte == b' ');
+        let (Some(mode), Some(code)) = (words.nth(1), words.nth(2)) else { return Err(unknown()) };
         let mut path = || {
             let raw = fields.next().filter(|raw| !raw.is_empty()).ok_or(Error::CutShort)?;
-            let text = String::from_utf8_lossy(raw);
-            lossy |= matches!(text, std::borrow::Cow::Owned(_));
-            Ok(text.into_owned())
+            Ok(String::from_utf8_lossy(raw).into_owned())
         };
-        let (status, old_path) = match letter {
-            b'A' => (ChangeStatus::Added, None),
+        let (status, old_path) = match code.first() {
+            Some(b'A') => (ChangeStatus::Added, None),
             // An unmerged path cannot come from two commits; taken as modified it is checked all the same.
-            b'M' | b'U' => (ChangeStatus::Modified, None),
-            b'D' => (ChangeStatus::Deleted, None),
-            b'T' => (ChangeStatus::TypeChanged, None),
-            b'R' => (ChangeStatus::Renamed, Some(path()?)),
-            b'C' => {
+            Some(b'M' | b'U') => (ChangeStatus::Modified, None),
+            Some(b'D') => (ChangeStatus::Deleted, None),
+            Some(b'T') => (ChangeStatus::TypeChanged, None),
+            Some(b'R') => (ChangeStatus::Renamed, Some(path()?)),
+            Some(b'C') => {
                 path()?;
                 (ChangeStatus::Added, None)
             }
-            _ => return Err(Error::Status(String::from_utf8_lossy(code).chars().take(40).collect())),
+            _ => return Err(unknown()),
         };
-        let path = path()?;
-        changes.push(Change { status, path, old_path, lossy });
+        changes.push(Change { status, path: path()?, old_path, nested: mode == NESTED });
     }
     Ok(changes)
 }

@@ -16,7 +16,7 @@ fn changes(lines: &[&str]) -> Vec<Change> {
             _ => ChangeStatus::TypeChanged,
         };
         let old_path = (words.len() == 3).then(|| words[1].to_owned());
-        Change { status, path: words[words.len() - 1].to_owned(), old_path, lossy: false }
+        Change { status, path: words[words.len() - 1].to_owned(), old_path, nested: false }
     };
     lines.iter().map(change).collect()
 }

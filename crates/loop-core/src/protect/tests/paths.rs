@@ -1,17 +1,33 @@
 use proptest::prelude::*;
 
 use crate::protect::{
-    ChangeStatus, Error, is_test_path, package_runner_changed, package_scripts_changed, parse_name_status,
+    ChangeStatus, Error, is_test_path, package_runner_changed, package_scripts_changed, parse_raw,
     pyproject_tests_changed, setup_cfg_tests_changed,
 };
 
+/// `M\0path\0` as git's raw form says it, with everything before the status made up.
+fn raw(entries: &[&[u8]]) -> Vec<u8> {
+    let before = b":100644 100644 1111111 2222222 ";
+    entries.iter().flat_map(|entry| before.iter().chain(*entry).copied()).collect()
+}
+
 #[test]
 fn a_diff_is_read() {
-    let output = b"M\0src/a b.rs\0R087\0tests/old.rs\0tests/n\xc3\xa4u.rs\0A\0x\ny\0D\0gone\0T\0link\0C75\0from\0to\0M\0bad\xff\0";
-    let read = parse_name_status(output).unwrap();
+    let mut output = raw(&[
+        b"M\0src/a b.rs\0",
+        b"R087\0tests/old.rs\0tests/n\xc3\xa4u.rs\0",
+        b"A\0x\ny\0",
+        b"D\0gone\0",
+        b"T\0link\0",
+        b"C75\0from\0to\0",
+        b"M\0bad\xff\0",
+    ]);
+    output
+        .extend(b":000000 160000 0000000 3333333 A\0vendor/x\0:160000 000000 3333333 0000000 D\0vendor/y\0");
+    let read = parse_raw(&output).unwrap();
     let seen: Vec<_> = read
         .iter()
-        .map(|change| (change.status, change.path.as_str(), change.old_path.as_deref(), change.lossy))
+        .map(|change| (change.status, change.path.as_str(), change.old_path.as_deref(), change.nested))
         .collect();
     assert_eq!(
         seen,
@@ -22,19 +38,23 @@ fn a_diff_is_read() {
             (ChangeStatus::Deleted, "gone", None, false),
             (ChangeStatus::TypeChanged, "link", None, false),
             (ChangeStatus::Added, "to", None, false),
-            (ChangeStatus::Modified, "bad\u{fffd}", None, true),
+            (ChangeStatus::Modified, "bad\u{fffd}", None, false),
+            (ChangeStatus::Added, "vendor/x", None, true),
+            (ChangeStatus::Deleted, "vendor/y", None, false),
         ]
     );
-    assert_eq!(parse_name_status(b""), Ok(vec![]));
+    assert_eq!(parse_raw(b""), Ok(vec![]));
 }
 
 #[test]
 fn a_broken_diff_is_refused() {
     for cut in [b"M\0src/a".as_slice(), b"M\0", b"R100\0old\0", b"M", b"M\0\0", b"A\0x\0D\0"] {
-        assert_eq!(parse_name_status(cut), Err(Error::CutShort), "{cut:?}");
+        assert!(parse_raw(&raw(&[cut])).is_err(), "{cut:?}");
     }
-    for odd in [b"Q\0a\0".as_slice(), b"\0", b"\0M\0a\0"] {
-        assert!(matches!(parse_name_status(odd), Err(Error::Status(_))), "{odd:?}");
+    assert_eq!(parse_raw(&raw(&[b"M\0src/a"])), Err(Error::CutShort));
+    assert_eq!(parse_raw(&raw(&[b"R100\0old\0"])), Err(Error::CutShort));
+    for odd in [b"\0".as_slice(), b"M\0a\0", b":1 2 3 M\0a\0", b":1 2 3 4 Q\0a\0", b":1 2 3 4 \0a\0"] {
+        assert!(matches!(parse_raw(odd), Err(Error::Entry(_))), "{odd:?}");
     }
 }
 
@@ -143,8 +163,9 @@ fn only_the_test_tables_of_python_settings_count() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(prop::sample::select(b"MADRTC1\0\0\0/a\xff ".to_vec()), 0..60)) {
-        if let Ok(changes) = parse_name_status(&bytes) {
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(prop::sample::select(b"MADRTC1:\0\0\0/a\xff ".to_vec()), 0..60)) {
+        let _ = parse_raw(&bytes);
+        if let Ok(changes) = parse_raw(&raw(&[&bytes])) {
             prop_assert!(changes.iter().all(|change| !change.path.is_empty()));
             prop_assert!(changes.iter().all(|change| (change.status == ChangeStatus::Renamed) == change.old_path.is_some()));
         }
