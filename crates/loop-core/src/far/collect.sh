@@ -21,6 +21,16 @@ if [ "$mode" = repair ]; then
     rm -rf "$gitdir/HEAD"; printf 'ref: %s\n' "$ref" > "$gitdir/HEAD"
     say "repair the worktree's HEAD was damaged and has been restored"
   fi
+  line=
+  if ! regular "$gitdir/commondir" || ! first "$gitdir/commondir" || [ "$line" != ../.. ]; then
+    rm -rf "$gitdir/commondir" && echo ../.. > "$gitdir/commondir"
+    say "repair the worktree's way to its repository was damaged and has been restored"
+  fi
+  index=
+  # Git opens whatever stands there, and would wait for ever at a pipe.
+  if ! regular "$gitdir/index"; then
+    rm -rf "$gitdir/index"; index=damaged
+  fi
   if [ -e "$common/$ref" ] && ! regular "$common/$ref"; then
     rm -rf "${common:?}/$ref"
   fi
@@ -58,6 +68,10 @@ if [ "$mode" = repair ]; then
     g reset -q
     say "repair an unfinished $open was closed; its files were kept, uncommitted"
   fi
+  if [ -n "$index" ]; then
+    g reset -q
+    say "repair the worktree's index was damaged and has been made again"
+  fi
 fi
 
 line=
@@ -71,7 +85,10 @@ snapshot=$head uncommitted=0
 if ! status=$(GIT_OPTIONAL_LOCKS=0 g status --porcelain --no-renames 2>/dev/null) || [ -n "$status" ]; then
   uncommitted=1
   export GIT_INDEX_FILE="$scratch/snapshot.index"
-  [ -f "$GIT_INDEX_FILE" ] || { cp "$gitdir/index" "$GIT_INDEX_FILE.new" && mv "$GIT_INDEX_FILE.new" "$GIT_INDEX_FILE"; } 2>/dev/null || :
+  # Whole or not at all: a copy that was cut off would be taken for the index.
+  if [ ! -f "$GIT_INDEX_FILE" ] && regular "$gitdir/index"; then
+    { cp "$gitdir/index" "$GIT_INDEX_FILE.new" && mv "$GIT_INDEX_FILE.new" "$GIT_INDEX_FILE"; } 2>/dev/null || :
+  fi
   rm -f "$GIT_INDEX_FILE.lock"
   # A file larger than the cap ends the command, not the machine's disk: the snapshot is then the last commit.
   if tree=$( (ulimit -f 524288 2>/dev/null; g add -A --ignore-errors . >/dev/null 2>&1; g write-tree) 2>/dev/null); then

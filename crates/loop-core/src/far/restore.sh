@@ -11,6 +11,9 @@ fi
 for state in rebase-merge rebase-apply MERGE_HEAD MERGE_MSG MERGE_MODE AUTO_MERGE REBASE_HEAD CHERRY_PICK_HEAD REVERT_HEAD BISECT_LOG sequencer; do
   rm -rf "${gitdir:?}/$state"
 done
+if ! regular "$gitdir/commondir" || [ "$(head -c 4096 "$gitdir/commondir")" != ../.. ]; then
+  rm -rf "$gitdir/commondir" && echo ../.. > "$gitdir/commondir"
+fi
 rm -f "$gitdir"/*.lock "$common/$ref.lock"
 regular "$gitdir/HEAD" || rm -rf "$gitdir/HEAD"
 printf 'ref: %s\n' "$ref" > "$gitdir/HEAD"
@@ -19,7 +22,7 @@ if ! g cat-file -e "$head^{tree}" 2>/dev/null || ! g cat-file -e "$snapshot^{tre
   g fetch -q --no-tags --no-write-fetch-head "$trusted" "$head" "$snapshot"
 fi
 g update-ref "$ref" "$head"
-rm -f "$gitdir/index"
+rm -rf "$gitdir/index"
 g read-tree --reset -u "$snapshot"
 g clean -ffdq
 g reset -q
