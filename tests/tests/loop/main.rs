@@ -1,5 +1,7 @@
 //! One test binary for the upper rungs; each module is a theme.
 
 mod bad_input;
+mod honest;
+mod misbehaving;
 mod thin_line;
 mod trust;
