@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod gates;
+mod honest;
 mod killed;
+mod misbehaving;
 mod thin_line;
 mod trust;

@@ -113,10 +113,25 @@ impl Base {
         });
         facts.findings = findings
             .into_iter()
-            .take(MOST)
             .map(|finding| format!("{}: {}", finding.path, finding.what))
+            .chain(self.emptied_tests(trusted, head, &changes))
+            .take(MOST)
             .collect();
         Ok(facts)
+    }
+
+    /// Test files that hold nothing any more, which is a deletion that keeps the name.
+    fn emptied_tests(&self, trusted: &Trusted, head: &str, changes: &[Change]) -> Vec<String> {
+        let is_empty = |commit: &str, path: &str| {
+            text(trusted, commit, path).is_some_and(|content| content.trim().is_empty())
+        };
+        changes
+            .iter()
+            .filter(|change| change.status == ChangeStatus::Modified && protect::is_test_path(&change.path))
+            .take(MOST_TEST_FILES)
+            .filter(|change| is_empty(head, &change.path) && !is_empty(&self.commit, &change.path))
+            .map(|change| format!("{}: test file emptied", change.path))
+            .collect()
     }
 
     fn violations(&self, trusted: &Trusted, head: &str, changes: &[Change]) -> Vec<Violation> {

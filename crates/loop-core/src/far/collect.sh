@@ -90,8 +90,19 @@ if ! status=$(GIT_OPTIONAL_LOCKS=0 g status --porcelain --no-renames 2>/dev/null
     { cp "$gitdir/index" "$GIT_INDEX_FILE.new" && mv "$GIT_INDEX_FILE.new" "$GIT_INDEX_FILE"; } 2>/dev/null || :
   fi
   rm -f "$GIT_INDEX_FILE.lock"
+  # Files over the cap are left out by their size: git would read a sparse one to its end, which takes minutes.
+  g ls-files -z --others --modified --exclude-standard 2>/dev/null | xargs -0 -n 200 sh -c '[ $# -gt 0 ] || exit 0
+    for file; do shift; set -- "$@" "./$file"; done
+    exec find "$@" -prune -type f -size +262144k -print0' files > "$scratch/large" 2>/dev/null
+  if [ -s "$scratch/large" ]; then
+    say "repair files over 256 MiB were left out of the worktree's snapshot"
+  fi
+  add() {
+    { printf '.\0'; [ ! -s "$scratch/large" ] || xargs -0 printf ':(exclude,literal)%s\0' < "$scratch/large"; } |
+      g add -A --ignore-errors --pathspec-from-file=- --pathspec-file-nul >/dev/null 2>&1
+  }
   # A file larger than the cap ends the command, not the machine's disk: the snapshot is then the last commit.
-  if tree=$( (ulimit -f 524288 2>/dev/null; g add -A --ignore-errors . >/dev/null 2>&1; g write-tree) 2>/dev/null); then
+  if tree=$( (ulimit -f 524288 2>/dev/null; add; g write-tree) 2>/dev/null); then
     export GIT_AUTHOR_NAME=loop GIT_AUTHOR_EMAIL=loop GIT_COMMITTER_NAME=loop GIT_COMMITTER_EMAIL=loop
     export GIT_AUTHOR_DATE='@0 +0000' GIT_COMMITTER_DATE='@0 +0000'
     snapshot=$(g commit-tree "$tree" -p "$head" -m 'worktree snapshot') || snapshot=$head
