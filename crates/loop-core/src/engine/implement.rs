@@ -84,7 +84,8 @@ impl Engine<'_> {
             ("LOOP_PLAN_PATH", facts.plan_path.clone()),
         ];
         let answer = self.ask_agent(step_id, &output_path, &variables, text.as_bytes(), false)?;
-        let mut judged = self.take_in(&before)?;
+        // Not the checkpoint at which this attempt began: it may hold work of an interrupted one.
+        let mut judged = self.take_in(&self.state().iteration_base.clone())?;
         judged.token = completion::read(&answer.message, self.created.spec.settings.completion_mode);
         let tail = last_lines(&answer.message);
         let previous = self.previous_tail(step.iteration);

@@ -109,6 +109,8 @@ pub struct State {
     pub cleanup: Option<(String, String)>,
     /// Last known tip of the run branch and snapshot of the worktree.
     pub checkpoint: Option<(String, String)>,
+    /// Tip of the run branch before the iteration's own work; of failed ones before it, too.
+    pub iteration_base: String,
     /// Last ten steps.
     pub steps: Vec<StepSummary>,
     /// Implementations that ended.
@@ -156,6 +158,11 @@ impl State {
             }
             Event::StepStarted { step_id, phase, iteration, attempt, clean } => {
                 if *phase == StepPhase::Implementation && *iteration > self.iteration {
+                    // What a failed implementation left is nobody's yet: the next one to end well answers for it.
+                    if self.iteration == 0 || self.current.implemented.is_some() {
+                        self.iteration_base =
+                            self.checkpoint.as_ref().map(|(head, _)| head.clone()).unwrap_or_default();
+                    }
                     self.iteration = *iteration;
                     self.previous = std::mem::take(&mut self.current);
                 }
