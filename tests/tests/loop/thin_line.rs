@@ -74,3 +74,20 @@ echo '<promise>COMPLETE</promise>'
     );
     assert_eq!(world.git(&["show", "agent/write-a-greeting:greeting.txt"]), "hello");
 }
+
+#[test]
+fn a_task_ticked_without_work_is_unticked_where_git_has_no_identity() {
+    let ticks = r#"#!/bin/sh
+set -eu
+cat >/dev/null
+[ "$LOOP_ITERATION" = 1 ] || exit 0
+sed -i 's/\[ \] Write one.txt/[x] Write one.txt/' "$LOOP_PLAN_PATH"
+git commit -qam 'Tick'
+"#;
+    let world = project(ticks);
+    world.run(&["specs/files.md", "--no-review", "--gate", "check=sh check.sh", "--iterations", "1"]);
+    let journal = world.journal();
+    let done = journal.iter().find(|record| record["outcome"]["result"] == "implemented");
+    assert_eq!(done.expect("an implementation")["outcome"]["unticked"][0], "Write one.txt");
+    assert!(world.git(&["show", "run/files:specs/planning/files-plan.md"]).contains("[ ] Write one.txt"));
+}
