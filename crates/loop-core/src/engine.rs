@@ -32,6 +32,8 @@ use crate::store::{Journal, JournalError, RunDir, RunLock, Store, now_ms};
 
 /// Longest wait for processes of a dead engine to be gone.
 const SWEEP_TIME: Duration = Duration::from_secs(10);
+/// Longest wait for the git commands of a dead engine to end.
+const SETTLE_TIME: Duration = Duration::from_mins(1);
 
 /// Follows a run while it is driven; the command line prints from it.
 pub trait Observer {
@@ -61,6 +63,11 @@ pub enum Error {
     /// The engine's own repository cannot be used.
     #[error("the engine's repository: {0}")]
     Git(#[from] git::Error),
+    /// A git command of a dead engine is still at work.
+    #[error(
+        "git commands of an engine of run {0} that was killed are still at work; resume it when they have ended"
+    )]
+    Unsettled(String),
     /// The run has no first record, because it was killed while it was made.
     #[error("run {0} was never fully created; start it again")]
     Empty(String),
@@ -184,6 +191,10 @@ impl<'a> Engine<'a> {
         let journal = Journal::open(&run.journal())?;
         let created = *journal.state().created.clone().ok_or_else(|| Error::Empty(uid.to_owned()))?;
         if !journal.state().steps.is_empty() {
+            // Its git may still be at work on the refs and worktree that this engine is about to look at.
+            if !exec::settle(uid, SETTLE_TIME) {
+                return Err(Error::Unsettled(uid.to_owned()));
+            }
             exec::sweep_marked(uid, SWEEP_TIME);
         }
         let root = PathBuf::from(&created.workspace_root);
@@ -200,7 +211,7 @@ impl<'a> Engine<'a> {
             marker: uid.to_owned(),
         };
         let control = Control { signals: host.signals.clone(), run: run.clone(), deadline: None };
-        let user = Git::user(&root);
+        let user = Git::user(&root).with(exec::ENGINE_MARKER, uid);
         let identity = identity(&user, &host.environment);
         Ok(Self {
             restore: journal.state().worktree.is_some(),
@@ -296,6 +307,8 @@ impl<'a> Engine<'a> {
         let finished = match result {
             Ok(finished) => finished,
             Err(Halt::Failed { reason, message }) => {
+                // A far side that was lost could not take what it ran with it.
+                exec::sweep_marked(&self.created.run_id, SWEEP_TIME);
                 Finished { exit_code: -1, ..Finished::new(Outcome::Failed { reason, message }) }
             }
             Err(Halt::Stopped(stop)) => return self.stopped(stop, Some(&step_id)),

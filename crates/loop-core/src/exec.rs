@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use client::Client;
 pub use dialog::Dialog;
 pub use direct::direct;
-pub use marker::{MARKER, sweep_marked};
+pub use marker::{ENGINE_MARKER, MARKER, settle, sweep_marked};
 pub use output::{Counts, KEEP, OutputFile};
 pub use sandbox::{Bwrap, HomeOverlay, Isolation, Mount, Sandbox, probe};
 

@@ -13,20 +13,19 @@ use super::proc;
 /// The environment variable that says which run a process belongs to.
 pub const MARKER: &str = "LOOP_RUN_MARKER";
 
+/// The same for trusted commands of the engine itself, which end by themselves and are better not killed.
+pub const ENGINE_MARKER: &str = "LOOP_ENGINE_MARKER";
+
 /// Kills every process marked as this run's, until none is left or the deadline; says how many.
 ///
 /// Our own ancestors are spared: a run may have been resumed from inside a marked shell. A process
 /// that dropped the variable is not found, nor is any where there is no `/proc`.
 pub fn sweep_marked(marker: &str, deadline: Duration) -> u32 {
     let end = Instant::now() + deadline;
-    let spared = ourselves();
     let wanted = format!("{MARKER}={marker}");
     let mut killed: HashSet<i32> = HashSet::new();
     loop {
-        let found: Vec<i32> = proc::pids()
-            .into_iter()
-            .filter(|pid| !spared.contains(pid) && is_marked(*pid, wanted.as_bytes()))
-            .collect();
+        let found = marked(&wanted);
         for pid in &found {
             let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
         }
@@ -36,6 +35,29 @@ pub fn sweep_marked(marker: &str, deadline: Duration) -> u32 {
         }
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Waits until no command of a dead engine of this run is left, or the deadline; says whether none is.
+///
+/// Git that is killed while it writes leaves locks behind; left alone it ends by itself.
+pub fn settle(marker: &str, deadline: Duration) -> bool {
+    let end = Instant::now() + deadline;
+    let wanted = format!("{ENGINE_MARKER}={marker}");
+    while !marked(&wanted).is_empty() {
+        if Instant::now() >= end {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
+
+fn marked(wanted: &str) -> Vec<i32> {
+    let spared = ourselves();
+    proc::pids()
+        .into_iter()
+        .filter(|pid| !spared.contains(pid) && is_marked(*pid, wanted.as_bytes()))
+        .collect()
 }
 
 fn is_marked(pid: i32, wanted: &[u8]) -> bool {
@@ -61,20 +83,33 @@ mod tests {
     use super::*;
     use std::process::{Child, Command};
 
-    fn marked(value: &str) -> Child {
+    fn sleeper(time: &str, variable: &str, value: &str) -> Child {
         let mut command = Command::new("sleep");
-        command.arg("60").env(MARKER, value).spawn().expect("sleep exists")
+        command.arg(time).env(variable, value).spawn().expect("sleep exists")
     }
 
     #[test]
     fn only_the_exact_marker_is_killed() {
         let value = format!("run-{}", std::process::id());
-        let (mut mine, mut other) = (marked(&value), marked(&format!("{value}0")));
+        let (mut mine, mut other) =
+            (sleeper("60", MARKER, &value), sleeper("60", MARKER, &format!("{value}0")));
         assert_eq!(sweep_marked(&value, Duration::from_secs(5)), 1);
         assert!(mine.wait().unwrap().code().is_none());
         assert!(other.try_wait().unwrap().is_none());
         assert_eq!(sweep_marked(&value, Duration::from_secs(5)), 0);
         other.kill().unwrap();
         other.wait().unwrap();
+    }
+    #[test]
+    fn a_command_of_the_engine_is_waited_for_and_not_killed() {
+        let value = format!("settle-{}", std::process::id());
+        let mut slow = sleeper("60", ENGINE_MARKER, &value);
+        assert!(!settle(&value, Duration::from_millis(50)));
+        assert!(slow.try_wait().unwrap().is_none());
+        slow.kill().unwrap();
+        slow.wait().unwrap();
+        let mut quick = sleeper("0.2", ENGINE_MARKER, &value);
+        assert!(settle(&value, Duration::from_secs(20)));
+        assert!(quick.wait().unwrap().success());
     }
 }

@@ -48,7 +48,7 @@ impl Trusted {
             }
             Git::bare(directory).run(&["init", "--quiet", "--bare", "--initial-branch=none"])?;
         }
-        let git = Git::bare(directory);
+        let git = Git::bare(directory).with(crate::exec::ENGINE_MARKER, uid);
         Ok(Self { objects: Objects::new(&git), git, directory: directory.to_owned(), uid: uid.to_owned() })
     }
 
