@@ -258,7 +258,7 @@ impl Setting {
 }
 
 /// Removes a folder that untrusted processes filled; it may be large, and parts may be read-only.
-fn remove(path: &Path) -> Result<(), Error> {
+pub(crate) fn remove(path: &Path) -> Result<(), Error> {
     let failed = |error| Error::Io { path: path.to_owned(), error };
     match fs::remove_dir_all(path) {
         Ok(()) => Ok(()),

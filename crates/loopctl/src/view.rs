@@ -8,10 +8,15 @@ pub(crate) mod table;
 use loop_api::phase::RunPhase;
 use loop_core::machine::State;
 use loop_core::object::is_interrupted;
+use loop_core::store::RunDir;
 
-/// Whether a completed run still has its worktree to clean up.
-pub(crate) fn is_unfinished(state: &State) -> bool {
-    state.phase == RunPhase::Completed && state.merged.is_some() && state.cleanup.is_none()
+/// Whether a completed run was killed before its worktree was cleaned up and its evidence written.
+///
+/// The sandboxes go last of all, so that their presence says it.
+pub(crate) fn is_unfinished(state: &State, run: &RunDir) -> bool {
+    let cleaned = state.merged.is_none() || state.cleanup.is_some();
+    let written = run.join("evidence.json").exists() && !run.join("sandbox").exists();
+    state.phase == RunPhase::Completed && !(cleaned && written)
 }
 
 /// The one word for a run, with the one that the journal cannot know.

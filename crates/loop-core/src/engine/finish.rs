@@ -11,6 +11,7 @@ use loop_api::phase::RunPhase;
 use loop_api::run::Gate;
 
 use super::{Engine, Error};
+use crate::far;
 use crate::machine::State;
 use crate::store::replace_file;
 
@@ -31,12 +32,15 @@ impl Engine<'_> {
                 replace_file(&path, &bytes).map_err(|error| Error::Io { path, error })?;
             }
         }
-        // Sandboxes hold nothing that the record needs; a failed run keeps them for a look.
-        if self.state().phase == RunPhase::Completed {
-            let _ = fs::remove_dir_all(self.run.join("sandbox"));
-        }
         if let Err(error) = self.copy_to_workspace() {
             self.observer.note(&format!("the record could not be copied into the workspace: {error}"));
+        }
+        // Sandboxes hold nothing that the record needs; a failed run keeps them for a look. Last, since as long as
+        // they are there somebody may take the run up again to write the rest.
+        if self.state().phase == RunPhase::Completed
+            && let Err(error) = far::remove(&self.setting.sandboxes)
+        {
+            self.observer.note(&format!("the run's sandboxes could not be removed: {error}"));
         }
         Ok(())
     }
