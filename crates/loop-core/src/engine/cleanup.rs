@@ -1,8 +1,11 @@
 //! The worktree of a merged run is removed once its diff is saved; nothing here can fail the run (WT-20).
 
+use std::path::Path;
+
 use loop_api::journal::{Event, Outcome};
 
 use super::{Engine, Finished, Halt};
+use crate::far;
 
 impl Engine<'_> {
     pub(super) fn clean_up(&mut self) -> Result<Finished, Halt> {
@@ -35,12 +38,19 @@ impl Engine<'_> {
                 .map_err(|_| format!("{name} could not be written, so the worktree stays"))?;
         }
         self.publish();
-        if std::path::Path::new(&facts.worktree_path).exists() {
-            // Forced, because what is not committed has just been saved; the branch stays (WT-22).
-            self.user
-                .run(&["worktree", "remove", "-f", "-f", &facts.worktree_path])
-                .map_err(|error| error.to_string())?;
+        let path = Path::new(&facts.worktree_path);
+        // Forced, because what is not committed has just been saved; the branch stays (WT-22).
+        let removed = self.user.run(&["worktree", "remove", "-f", "-f", &facts.worktree_path]);
+        if path.exists()
+            && let Err(error) = removed
+        {
+            // Git leaves alone what has lost its link to the repository, as a removal that was killed has.
+            if path.join(".git").symlink_metadata().is_ok() {
+                return Err(error.to_string());
+            }
+            far::remove(path).map_err(|error| error.to_string())?;
         }
+        self.user.run(&["worktree", "prune"]).map_err(|error| error.to_string())?;
         // The mark said whose a half-made worktree was; the run branch keeps the base commit from here on.
         self.user.run(&["update-ref", "-d", &self.mark()]).map(drop).map_err(|error| error.to_string())
     }

@@ -15,8 +15,12 @@ const MOST_BRANCHES: u32 = 1000;
 
 impl Engine<'_> {
     pub(super) fn prepare(&mut self) -> Result<Finished, Halt> {
-        if let Some(creating) = self.state().creating.clone() {
-            self.undo(&creating)?;
+        let made = self.user.commit(&self.mark())?.is_some();
+        match self.state().creating.clone() {
+            Some(creating) => self.undo(&creating)?,
+            // Nothing is made before the intent is on disk, so the record of it has been there.
+            None if made => return Err(self.lost_its_end()),
+            None => {}
         }
         fs::create_dir_all(&self.setting.sandboxes)
             .map_err(|error| Halt::io(&self.setting.sandboxes, error))?;
@@ -111,7 +115,8 @@ impl Engine<'_> {
     fn create(&self, mut facts: WorktreeFacts) -> Result<Option<WorktreeFacts>, Halt> {
         let branch = format!("refs/heads/{}", facts.run_branch);
         let transaction = format!(
-            "start\ncreate {branch} {base}\ncreate {mark} {base}\ncommit\n",
+            // The mark first: a git that is killed between the two leaves no branch without its owner.
+            "start\ncreate {mark} {base}\ncreate {branch} {base}\ncommit\n",
             mark = self.mark(),
             base = facts.base_commit
         );
@@ -162,8 +167,13 @@ impl Engine<'_> {
 
     /// Undoes a creation that has no end. Without our mark nothing of ours is there.
     fn undo(&self, facts: &WorktreeFacts) -> Result<(), Halt> {
+        let branch = format!("refs/heads/{}", facts.run_branch);
         if self.user.commit(&self.mark())?.is_none() {
-            return Ok(());
+            return self.unlock(&branch);
+        }
+        let tip = self.user.commit(&branch)?;
+        if tip.as_ref().is_some_and(|tip| *tip != facts.base_commit) {
+            return Err(self.lost_its_end());
         }
         // A worktree whose creation was killed is locked, hence -f twice; it may also not be registered at all.
         let _ = self.user.run(&["worktree", "remove", "-f", "-f", &facts.worktree_path]);
@@ -172,14 +182,37 @@ impl Engine<'_> {
             fs::remove_dir_all(path).map_err(|error| Halt::io(path, error))?;
         }
         self.user.run(&["worktree", "prune"])?;
-        let branch = format!("refs/heads/{}", facts.run_branch);
-        let transaction = format!(
-            "start\ndelete {branch} {base}\ndelete {mark}\ncommit\n",
-            mark = self.mark(),
-            base = facts.base_commit
-        );
-        self.user.run_with(&["update-ref", "--stdin"], transaction.as_bytes())?;
+        self.unlock(&branch)?;
+        // The mark goes last, and one after the other: git does not undo half a transaction when it is killed.
+        if let Some(tip) = tip {
+            self.user.run(&["update-ref", "-d", &branch, &tip])?;
+        }
+        self.user.run(&["update-ref", "-d", &self.mark()])?;
         Ok(())
+    }
+
+    /// Removes the locks that a killed git left on this run's own refs.
+    fn unlock(&self, branch: &str) -> Result<(), Halt> {
+        let common = self.user.text(&["rev-parse", "--path-format=absolute", "--git-common-dir"])?;
+        for reference in [branch, &self.mark()] {
+            let lock = Path::new(&common).join(format!("{reference}.lock"));
+            match fs::remove_file(&lock) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Halt::io(&lock, error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn lost_its_end(&self) -> Halt {
+        let message = format!(
+            "the journal of this run has lost its end: its branch ({} marks it) was made already and may hold work; \
+             keep what you need of it, delete both, and start a new run",
+            self.mark()
+        );
+        Halt::failed("run_error", message)
     }
 
     /// The agent's side, with the worktree as the last checkpoint left it when this engine has just taken the run up.

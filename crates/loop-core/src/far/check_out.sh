@@ -3,16 +3,18 @@
 set -eu
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_DIR="$PWD/.git" GIT_WORK_TREE="$PWD"
 [ "$3" = all ] || rm -rf .git
-if [ ! -d .git ]; then
+if [ ! -s .git/objects/info/alternates ]; then
+  # A making of it that was killed is made again.
+  rm -rf .git
   git init -q --template= .
   mkdir -p .git/objects/info
   printf '%s\n' "$1" > .git/objects/info/alternates
 fi
+for lock in .git/*.lock; do [ ! -e "$lock" ] || rm -rf "$lock"; done
 if [ "$3" = tracked ]; then
   # Files that are as they should be keep their times, so nothing is built again for this.
   git read-tree "$2"
   git -c core.fsmonitor=false update-index -q --refresh || :
 fi
-[ ! -e .git/index.lock ] || rm -rf .git/index.lock
 git -c core.hooksPath=/dev/null -c advice.detachedHead=false -c core.fsmonitor=false checkout -q -f --detach "$2" --
 [ "$3" = tracked ] || git -c core.fsmonitor=false clean -ffdq

@@ -71,7 +71,7 @@ snapshot=$head uncommitted=0
 if ! status=$(GIT_OPTIONAL_LOCKS=0 g status --porcelain --no-renames 2>/dev/null) || [ -n "$status" ]; then
   uncommitted=1
   export GIT_INDEX_FILE="$scratch/snapshot.index"
-  [ -f "$GIT_INDEX_FILE" ] || cp "$gitdir/index" "$GIT_INDEX_FILE" 2>/dev/null || :
+  [ -f "$GIT_INDEX_FILE" ] || { cp "$gitdir/index" "$GIT_INDEX_FILE.new" && mv "$GIT_INDEX_FILE.new" "$GIT_INDEX_FILE"; } 2>/dev/null || :
   rm -f "$GIT_INDEX_FILE.lock"
   # A file larger than the cap ends the command, not the machine's disk: the snapshot is then the last commit.
   if tree=$( (ulimit -f 524288 2>/dev/null; g add -A --ignore-errors . >/dev/null 2>&1; g write-tree) 2>/dev/null); then
