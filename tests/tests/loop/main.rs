@@ -2,5 +2,6 @@
 
 mod bad_input;
 mod gates;
+mod killed;
 mod thin_line;
 mod trust;

@@ -1,0 +1,11 @@
+//! Killing the engine anywhere changes nothing: same commits, plan and number of iterations as undisturbed.
+
+mod append;
+mod cancel;
+mod creation;
+mod cut;
+mod far;
+mod random;
+mod scenario;
+mod signal;
+mod waiting;
