@@ -25,7 +25,8 @@ pub fn sweep_marked(marker: &str, deadline: Duration) -> u32 {
     let wanted = format!("{MARKER}={marker}");
     let mut killed: HashSet<i32> = HashSet::new();
     loop {
-        let found = marked(&wanted);
+        let mut found = marked(&wanted);
+        found.extend(half_started(marker));
         for pid in &found {
             let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
         }
@@ -50,6 +51,18 @@ pub fn settle(marker: &str, deadline: Duration) -> bool {
         thread::sleep(Duration::from_millis(5));
     }
     true
+}
+
+/// Sandboxes of the run that have no variables yet: killed with its engine while it starts, bubblewrap
+/// leaves a child that waits for it for ever. The run's folder is among its arguments.
+fn half_started(marker: &str) -> Vec<i32> {
+    let folder = format!("run-{marker}/sandbox/");
+    let is = |pid: &i32| {
+        fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|program| program.ends_with("bwrap"))
+            && fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&folder))
+    };
+    proc::pids().into_iter().filter(is).collect()
 }
 
 fn marked(wanted: &str) -> Vec<i32> {

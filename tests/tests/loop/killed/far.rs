@@ -98,3 +98,18 @@ fi
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert_eq!(world.leftovers(), Vec::<String>::new());
 }
+
+#[test]
+fn a_sandbox_killed_while_it_starts_is_not_waited_for_for_ever() {
+    let world = world();
+    // As bubblewrap does when it is killed early: its child stays, with the pipes, and waits.
+    let bwrap = "#!/bin/sh\ncase \"$*\" in *__exec) sleep 301 & kill -9 $$ ;; esac\nexit 0\n";
+    loop_tests::write(&world.path("bin/bwrap"), bwrap);
+    let path = format!("{}:{}", world.path("bin").display(), std::env::var("PATH").expect("a PATH"));
+    let mut command = world.command(RUN);
+    let said = loop_tests::said(&command.env("PATH", path).output().expect("loopctl runs"));
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert!(said.stderr.contains("cannot start the executor"), "{}", said.stderr);
+    let said = finish(&world);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+}

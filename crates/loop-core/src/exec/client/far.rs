@@ -10,6 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
 use crate::exec::frame::{self, Kind, OUT_HEADER};
 use crate::exec::server::Hello;
 use crate::exec::{Error, Outcome, Sandbox, Stream, command};
@@ -141,7 +144,10 @@ impl Far {
     }
 
     pub(super) fn kill(&self) {
-        let _ = lock(&self.child).kill();
+        let mut child = lock(&self.child);
+        // Its group too: bubblewrap killed while it starts leaves a child that waits for it for ever.
+        let _ = killpg(Pid::from_raw(child.id() as i32), Signal::SIGKILL);
+        let _ = child.kill();
     }
 
     /// Waits for the far side to leave, its input being closed, and reaps it.
@@ -150,9 +156,13 @@ impl Far {
         let Some(reader) = self.reader.take() else { return };
         if !reader.is_finished() {
             self.kill();
+            let _ = lock(&self.left).recv_timeout(LEAVE);
         }
-        let _ = reader.join();
         let _ = lock(&self.child).wait();
+        // Whoever still holds its pipes is not waited for.
+        if reader.is_finished() {
+            let _ = reader.join();
+        }
     }
 
     fn words(&self) -> String {
