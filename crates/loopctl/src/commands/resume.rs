@@ -14,6 +14,7 @@ pub(super) fn run(store: &Store, arguments: &One) -> Result {
     if recorded.alive {
         return Err(Error::usage(format!("{name} is running already, in another process")));
     }
+    // Evidence that is gone is written again from the journal.
     if recorded.state.phase == RunPhase::Completed && !view::is_unfinished(&recorded.state, &recorded.dir) {
         return Err(Error::usage(format!("{name} is completed; there is nothing left to resume")));
     }
