@@ -112,22 +112,7 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Error> {
             "base_branch" => set(&mut config.patch, "/repository/ref", json!(filled()?)),
             "run_branch_prefix" => set(&mut config.patch, "/worktree/runBranchPrefix", json!(value)),
             "merge_target_branch" => set(&mut config.patch, "/delivery/targetBranch", json!(filled()?)),
-            "merge_strategy" => {
-                let (mode, strategy) = match value {
-                    "none" => ("None", None),
-                    "merge" => ("Merge", Some("Merge")),
-                    "squash" => ("Merge", Some("Squash")),
-                    _ => {
-                        return Err(wrong(format!(
-                            "merge_strategy must be none, merge or squash, found {value:?}"
-                        )));
-                    }
-                };
-                set(&mut config.patch, "/delivery/mode", json!(mode));
-                if let Some(strategy) = strategy {
-                    set(&mut config.patch, "/delivery/strategy", json!(strategy));
-                }
-            }
+            "merge_strategy" => set_strategy(&mut config.patch, value).map_err(wrong)?,
             "worktree_path_template" => set(&mut config.patch, "/worktree/pathTemplate", json!(filled()?)),
             "worktree_cleanup" => set(&mut config.patch, "/worktree/cleanup", json!(truth()?)),
             "agent_timeout_sec" | "claude_timeout_sec" => {
@@ -216,6 +201,21 @@ fn boolean(value: &str) -> Option<bool> {
         "false" | "0" | "no" | "n" | "off" => Some(false),
         _ => None,
     }
+}
+
+/// Sets mode and strategy together, so that a later strategy wins also over an earlier `none`.
+fn set_strategy(patch: &mut Value, name: &str) -> Result<(), String> {
+    let (mode, strategy) = match name {
+        "none" => ("None", None),
+        "merge" => ("Merge", Some("Merge")),
+        "squash" => ("Merge", Some("Squash")),
+        _ => return Err(format!("merge_strategy must be none, merge or squash, found {name:?}")),
+    };
+    set(patch, "/delivery/mode", json!(mode));
+    if let Some(strategy) = strategy {
+        set(patch, "/delivery/strategy", json!(strategy));
+    }
+    Ok(())
 }
 
 /// Sets a value in a JSON object by a path of keys, making objects on the way.

@@ -151,11 +151,8 @@ impl Setting {
         &self,
         name: &str,
         folder: &Path,
-        home: Option<HomeOverlay>,
-        hidden: Vec<PathBuf>,
-        writable: Vec<PathBuf>,
-        mounts: Vec<Mount>,
         mut environment: BTreeMap<String, String>,
+        wanted: Bwrap,
     ) -> Result<Side, Error> {
         let tmp = self.folder(&[name, "tmp"])?;
         let confined = matches!(self.isolation, Isolation::Bubblewrap { .. });
@@ -170,9 +167,9 @@ impl Setting {
                 self.agent_program(),
             ];
             // The temp folder is masked; tools that stand there have to be shown again.
-            readable
-                .extend(std::env::split_paths(&self.search_path).filter(|entry| entry.starts_with("/tmp")));
-            Sandbox::Bubblewrap(Bwrap { home, tmp, hidden, readable, writable, mounts })
+            let masked = |entry: &PathBuf| entry.starts_with("/tmp") || entry.starts_with("/var/tmp");
+            readable.extend(std::env::split_paths(&self.search_path).filter(masked));
+            Sandbox::Bubblewrap(Bwrap { tmp, readable, ..wanted })
         } else {
             Sandbox::None
         };
@@ -224,7 +221,8 @@ impl Setting {
             mounts.extend(private_git::make(worktree, &self.folder(&["agent"])?.join("git"))?);
         }
         let (hidden, writable) = (vec![self.data.clone()], vec![worktree.path.clone()]);
-        self.start("agent", &worktree.path, home, hidden, writable, mounts, environment)
+        let wanted = Bwrap { home, hidden, writable, mounts, ..Bwrap::default() };
+        self.start("agent", &worktree.path, environment, wanted)
     }
 
     /// A reviewer's side: the agent's environment, a throw-away checkout of the commit, nothing else to write.
@@ -235,8 +233,9 @@ impl Setting {
         let home = self.home(self.folder(&["review", "home"])?)?;
         let environment = crate::environment::for_agent(&self.caller);
         let hidden = vec![self.data.clone(), worktree.path.clone()];
-        let side =
-            self.start("review", &folder, home, hidden, vec![folder.clone()], self.tools(), environment)?;
+        let (writable, mounts) = (vec![folder.clone()], self.tools());
+        let wanted = Bwrap { home, hidden, writable, mounts, ..Bwrap::default() };
+        let side = self.start("review", &folder, environment, wanted)?;
         side.check_out(&self.trusted, commit, &self.search_path)?;
         Ok(side)
     }
@@ -253,7 +252,8 @@ impl Setting {
             crate::environment::for_gate(&self.caller, &self.search_path, &home).into_iter().collect();
         let mut masked = vec![self.data.clone()];
         masked.extend(hidden.map(Path::to_owned));
-        self.start("gate", &folder, None, masked, vec![folder.clone(), home], Vec::new(), environment)
+        let wanted = Bwrap { hidden: masked, writable: vec![folder.clone(), home], ..Bwrap::default() };
+        self.start("gate", &folder, environment, wanted)
     }
 }
 

@@ -19,6 +19,10 @@ pub use journal_file::{Journal, JournalError, now_ms, read_journal};
 
 use loop_api::journal::sha256;
 
+/// Tries to take a lock, and the pause between them.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+
 /// The data directory (CFG-10).
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -105,10 +109,18 @@ impl RunDir {
     /// Takes the run's lock; `None` when another process holds it.
     pub fn lock(&self) -> io::Result<Option<RunLock>> {
         let file = File::options().create(true).truncate(false).write(true).open(self.path.join("lock"))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(RunLock { _file: file })),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(error)) => Err(error),
+        let mut tries = 0;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(RunLock { _file: file })),
+                // Whoever only looks whether the run is alive holds the lock for an instant.
+                Err(fs::TryLockError::WouldBlock) if tries < LOCK_TRIES => {
+                    tries += 1;
+                    std::thread::sleep(LOCK_PAUSE);
+                }
+                Err(fs::TryLockError::WouldBlock) => return Ok(None),
+                Err(fs::TryLockError::Error(error)) => return Err(error),
+            }
         }
     }
 

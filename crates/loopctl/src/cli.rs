@@ -34,7 +34,7 @@ const EXIT_CODES: &str = "Exit codes:
   4    no such run
   5    refused by a server (no command of this version talks to one)
   124  the run's deadline passed; it can be resumed
-  130, 143  interrupted (SIGINT, SIGTERM); the run can be resumed";
+  129, 130, 143  interrupted (SIGHUP, SIGINT, SIGTERM); the run can be resumed";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

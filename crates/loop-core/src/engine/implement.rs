@@ -251,7 +251,11 @@ impl Engine<'_> {
             return Err(Halt::Fatal(error));
         }
         sink.file.finish().map_err(|error| Halt::io(&log, error))?;
-        let outcome = outcome?;
+        let outcome = outcome.map_err(|error| match error {
+            // What kills its own executor has failed, and not the engine.
+            exec::Error::Lost(_) => Halt::failed("runner_execution_failed", error.to_string()),
+            error => error.into(),
+        })?;
         if let Some(stop) = control.stop().filter(|_| outcome.ended == Ended::Canceled) {
             return Err(Halt::Stopped(stop));
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use loop_api::journal::{Granted, Merged, Outcome};
+use loop_api::journal::{Granted, Merged, Outcome, Verified};
 use loop_api::run::MergeStrategy;
 
 use super::{Engine, Finished, Halt};
@@ -39,23 +39,17 @@ impl Engine<'_> {
             if let Some(commit) = self.already_there(tip)? {
                 return Ok(Some(Merged { commit, target, verified: None }));
             }
+            if self.trusted.descends(&granted.commit, tip)? {
+                // Somebody merged the run branch by hand, as a conflict asks for; what came of it is judged like ours.
+                let verified = self.verify_merge(tip, &self.trusted.tree(tip)?, granted)?;
+                return Ok(Some(Merged { commit: tip.clone(), target, verified }));
+            }
         }
         let parent = tip.clone().unwrap_or_else(|| self.created.base_commit.clone());
         let tree = self.merged_tree(&parent, granted)?;
         let commit = self.merge_commit(&parent, &tree, granted)?;
         self.trusted.keep(&[("merge", &commit)])?;
-        let mut verified = None;
-        if tree != granted.tree && !self.created.spec.gates.is_empty() {
-            let gates = self.gates_on(&commit, true, "merge")?;
-            if !gates.verified.passed() {
-                let message = format!(
-                    "the gates pass on the run branch but fail on its merge with {target}, which has moved; \
-                     merge {target} into the run branch, then resume the run"
-                );
-                return Err(Halt::failed("merge_failed", message));
-            }
-            verified = Some(gates.verified);
-        }
+        let verified = self.verify_merge(&commit, &tree, granted)?;
         if let Some(place) = checked_out(&self.user, &target)? {
             let message = format!(
                 "{target} is checked out in {place}; switch that checkout to another branch, then resume"
@@ -72,6 +66,39 @@ impl Engine<'_> {
             return if moved { Ok(None) } else { Err(error.into()) };
         }
         Ok(Some(Merged { commit, target, verified }))
+    }
+
+    /// Runs the gates again when the merge gave another tree than the one that was granted.
+    fn verify_merge(
+        &mut self,
+        commit: &str,
+        tree: &str,
+        granted: &Granted,
+    ) -> Result<Option<Verified>, Halt> {
+        if tree == granted.tree || self.created.spec.gates.is_empty() {
+            return Ok(None);
+        }
+        let gates = self.gates_on(commit, true, "merge")?;
+        if gates.verified.passed() {
+            return Ok(Some(gates.verified));
+        }
+        Err(Halt::Failed {
+            reason: "merge_failed:GatesFailed".into(),
+            message: format!(
+                "the gates pass on the run branch but fail on its merge with {}, which has moved; {}",
+                self.created.target_branch,
+                self.by_hand()?
+            ),
+        })
+    }
+
+    /// What a person can do about a merge that the engine cannot make.
+    fn by_hand(&self) -> Result<String, Halt> {
+        let branch = self.facts()?.run_branch;
+        let target = &self.created.target_branch;
+        Ok(format!(
+            "merge {branch} into {target} by hand (git merge {branch}), then resume the run to have that verified"
+        ))
     }
 
     /// A merge of this very run in the target's history (a kill came between the ref and the journal).
@@ -91,11 +118,10 @@ impl Engine<'_> {
             MergeTree::Conflict(files) => Err(Halt::Failed {
                 reason: "merge_failed:MergeConflict".into(),
                 message: format!(
-                    "merging into {} conflicts in {}; the run branch is kept: merge it by hand, or merge {} into it \
-                     and resume the run",
+                    "merging into {} conflicts in {}; the run branch is kept: {}",
                     self.created.target_branch,
                     files.join(", "),
-                    self.created.target_branch
+                    self.by_hand()?
                 ),
             }),
         }

@@ -3,7 +3,7 @@
 use loop_api::journal::{Outcome, Reviewed, Verdict};
 
 use super::{Engine, Finished, Halt};
-use crate::machine::Step;
+use crate::machine::{Step, grant};
 use crate::prompt;
 use crate::retry::Ending;
 
@@ -21,13 +21,15 @@ impl Engine<'_> {
         if !self.setting.agent_program().exists() {
             self.agent_side()?;
         }
+        let mut findings = work.findings.clone();
+        findings.extend(grant::shown_to_reviewer(self.state()));
         let text = prompt::review(&prompt::Review {
             spec: &facts.spec_path,
             plan: &facts.plan_path,
             base: &facts.base_commit,
             before: &before,
             head: &work.head,
-            findings: &work.findings,
+            findings: &findings,
         });
         self.write("review-prompt.txt", text.as_bytes())?;
         let output_path = format!("iter-{:02}-review.log", step.iteration);

@@ -1,7 +1,7 @@
 //! Completion is granted, not taken: one pure chain of rules, the first refusal wins.
 
 use loop_api::completion::Token;
-use loop_api::journal::{GateOutcome, Granted, Implemented, Refusal, Verdict};
+use loop_api::journal::{GateOutcome, Granted, Implemented, Refusal, Verdict, Verified};
 use loop_api::run::{CompletionMode, Gate, LoopRunSpec, Require};
 
 use super::state::State;
@@ -222,16 +222,42 @@ fn gates(state: &State, spec: &LoopRunSpec, facts: &Implemented) -> Rule {
                 "a person has to choose a gate that fails on the base commit, or drop the requirement",
             );
         }
-        let weakened = weakened(gate, before, after);
-        if !spec.review.enabled && !weakened.is_empty() {
-            return refuse(
-                "tests_weakened",
-                format!("gate {}: {}, and no reviewer is on to accept it", gate.name, weakened.join(", ")),
-                "restore the tests; make the code pass them instead",
-            );
-        }
     }
-    Ok(())
+    let weakened = weakened_gates(state, verified);
+    if weakened.is_empty() {
+        return Ok(());
+    }
+    if !spec.review.enabled {
+        return refuse(
+            "tests_weakened",
+            format!("{}, and no reviewer is on to accept it", weakened.join("; ")),
+            "restore the tests; make the code pass them instead",
+        );
+    }
+    // Gates run after the review, so the reviewer of the next iteration is the first who can be told.
+    if shown_to_reviewer(state) == weakened {
+        return Ok(());
+    }
+    refuse(
+        "tests_weakened",
+        weakened.join("; "),
+        "restore the tests, or ask for completion again: the reviewer is shown this and has to accept it",
+    )
+}
+
+/// What the test counts of a verification say against the base commit; the next reviewer is shown it.
+pub fn weakened_gates(state: &State, verified: &Verified) -> Vec<String> {
+    let found = state.spec().gates.into_iter().filter_map(|gate| {
+        let after = verified.gates.iter().find(|outcome| outcome.name == gate.name)?;
+        let weakened = weakened(&gate, before(state, &gate.name), after);
+        (!weakened.is_empty()).then(|| format!("gate {}: {}", gate.name, weakened.join(", ")))
+    });
+    found.collect()
+}
+
+/// What the reviewer of the current iteration was shown of test counts.
+pub fn shown_to_reviewer(state: &State) -> Vec<String> {
+    state.previous.verified.as_ref().map(|verified| weakened_gates(state, verified)).unwrap_or_default()
 }
 
 /// What the test counts of a gate say against its run on the base commit.

@@ -164,7 +164,11 @@ impl State {
                             self.checkpoint.as_ref().map(|(head, _)| head.clone()).unwrap_or_default();
                     }
                     self.iteration = *iteration;
-                    self.previous = std::mem::take(&mut self.current);
+                    let ended = std::mem::take(&mut self.current);
+                    // A failed implementation says nothing; the notes of the one before it still hold.
+                    if ended.implemented.is_some() {
+                        self.previous = ended;
+                    }
                 }
                 self.attempt = *attempt;
                 self.last_step = (Some(*phase), *iteration);

@@ -66,7 +66,10 @@ fn evidence(run: &Recorded, lines: &mut Vec<String>) {
     if let Some(review) = state.current.reviewed.as_ref().filter(|review| review.tree == granted.tree) {
         lines.push(format!("             reviewer approved tree {}", short(&review.tree)));
     }
-    lines.push(format!("             {}", shown(&run.dir.join("evidence.json"))));
+    let file = run.dir.join("evidence.json");
+    if file.exists() {
+        lines.push(format!("             {}", shown(&file)));
+    }
 }
 
 fn result(run: &GateOutcome) -> String {

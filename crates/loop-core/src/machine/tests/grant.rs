@@ -98,6 +98,9 @@ const BREAKS: &[(&str, &str, Break)] = &[
         change_spec(state, |spec| spec.gates[0].require = Require::FailToPass);
         state.baseline = None;
     }),
+    ("gate_failed", "gate other", |state| {
+        state.current.verified.as_mut().unwrap().gates[1].exit_code = 1;
+    }),
     ("tests_weakened", "fewer tests run: 1, before 2", |state| {
         without_review(state);
         before(state).counts = Some([2, 0, 0]);
@@ -112,9 +115,6 @@ const BREAKS: &[(&str, &str, Break)] = &[
         without_review(state);
         change_spec(state, |spec| spec.gates[0].junit = Some("*.xml".into()));
         before(state).counts = Some([2, 0, 0]);
-    }),
-    ("gate_failed", "gate other", |state| {
-        state.current.verified.as_mut().unwrap().gates[1].exit_code = 1;
     }),
 ];
 
@@ -178,7 +178,12 @@ fn a_reviewer_may_accept_lost_tests_and_fewer_counts() {
     work(&mut state).findings = vec!["t.py: test file deleted".into()];
     before(&mut state).counts = Some([2, 0, 0]);
     after(&mut state).counts = Some([1, 0, 1]);
-    assert!(decide(&state).is_ok());
+    let refusal = decide(&state).unwrap_err();
+    assert_eq!(refusal.reason, "tests_weakened", "the reviewer has not been shown the counts yet");
+    state.previous.verified = state.current.verified.clone();
+    assert!(decide(&state).is_ok(), "approved with the counts in view");
+    after(&mut state).counts = Some([0, 0, 2]);
+    assert_eq!(decide(&state).unwrap_err().reason, "tests_weakened", "other counts than the ones shown");
 }
 
 #[test]
