@@ -46,10 +46,27 @@ impl Trusted {
             if let Some(parent) = directory.parent() {
                 std::fs::create_dir_all(parent).map_err(|error| Error::Unexpected(error.to_string()))?;
             }
-            Git::bare(directory).run(&["init", "--quiet", "--bare", "--initial-branch=none"])?;
+            Self::make(directory)?;
         }
         let git = Git::bare(directory).with(crate::exec::ENGINE_MARKER, uid);
         Ok(Self { objects: Objects::new(&git), git, directory: directory.to_owned(), uid: uid.to_owned() })
+    }
+
+    /// Makes the repository beside its place first: git is not done with it as soon as there is a HEAD, and another
+    /// engine, or what a killed one left running, may be making it too.
+    fn make(directory: &Path) -> Result<(), Error> {
+        let unexpected = |error: std::io::Error| Error::Unexpected(error.to_string());
+        let mut name = directory.as_os_str().to_owned();
+        name.push(format!(".new-{}", std::process::id()));
+        let new = PathBuf::from(name);
+        Git::bare(&new).run(&["init", "--quiet", "--bare", "--initial-branch=none"])?;
+        if let Err(error) = std::fs::rename(&new, directory) {
+            std::fs::remove_dir_all(&new).map_err(unexpected)?;
+            if !directory.join("HEAD").exists() {
+                return Err(unexpected(error));
+            }
+        }
+        Ok(())
     }
 
     /// Its path.
