@@ -4,8 +4,6 @@
 //! dropped; anything else that does not parse, or does not chain, stops with a sentence.
 
 mod event;
-#[cfg(test)]
-mod tests;
 
 pub use event::{
     Created, Event, GateOutcome, Granted, Implemented, Merged, Outcome, PlanFacts, Refusal, Reviewed,
