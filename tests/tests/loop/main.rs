@@ -1,6 +1,7 @@
 //! One test binary for the upper rungs; each module is a theme.
 
 mod bad_input;
+mod defects;
 mod gates;
 mod honest;
 mod killed;

@@ -5,7 +5,7 @@ use super::scenario::{finish, name, result};
 use super::waiting::{WAIT, agent_says, is_interrupted, send, started, status, until, world_where};
 
 #[test]
-fn a_canceled_run_stops_its_agent_and_can_be_resumed() {
+fn bug_6_a_canceled_run_stops_its_agent_and_can_be_resumed() {
     let world = world_where(WAIT);
     let mut engine = started(&world, &[]);
     let name = name(&world);

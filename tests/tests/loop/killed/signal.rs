@@ -19,7 +19,7 @@ fn interrupted_and_resumed(signal: &str, code: i32) {
 }
 
 #[test]
-fn a_terminated_engine_keeps_uncommitted_work_and_can_be_resumed() {
+fn bug_7_a_terminated_engine_keeps_uncommitted_work_and_can_be_resumed() {
     interrupted_and_resumed("-TERM", 143);
 }
 
