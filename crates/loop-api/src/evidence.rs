@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::journal::GateOutcome;
+use crate::run::Protect;
 
 /// `_type` of an in-toto statement, version 1.
 pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
@@ -56,13 +57,19 @@ pub struct Predicate {
     pub head_tree: String,
     /// Commit on the target branch; empty without a merge.
     pub merge_commit: String,
+    /// Spec file in the base commit.
+    pub spec_path: String,
+    /// Plan file in the base commit; empty without one.
+    pub plan_path: String,
+    /// Paths that the user protected or allowed, beside the built-in rules.
+    pub protect: Protect,
     /// Gates of the grant with their "before".
     pub gates: Vec<GateEvidence>,
     /// Tasks done and in all.
     pub tasks: [u32; 2],
     /// The reviewer's verdict on this very tree; empty without a reviewer.
     pub review: String,
-    /// SHA-256 over path and blob of every protected file in the base and in the head commit.
+    /// SHA-256 over mode, blob and path of every protected file of the head commit.
     pub protected_sha256: String,
     /// Digest of the last journal record before this file was written.
     pub journal_head: String,

@@ -11,6 +11,7 @@ mod prepare;
 mod publish;
 mod review;
 
+pub(crate) use analysis::Base;
 pub(crate) use finish::statement;
 pub(crate) use gates::run_gates;
 pub(crate) use merge::checked_out;

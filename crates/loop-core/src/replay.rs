@@ -5,12 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use loop_api::evidence::{GateEvidence, Statement};
-use loop_api::journal::{GateOutcome, sha256};
-use loop_api::run::{Gate, GateWhen, Require};
+use loop_api::journal::{GateOutcome, WorktreeFacts, sha256};
+use loop_api::run::{Gate, GateWhen, LoopRunSpec, Require};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::engine::run_gates;
+use crate::engine::{Base, run_gates};
 use crate::exec::Isolation;
 use crate::far::Setting;
 use crate::git::Trusted;
@@ -99,6 +99,7 @@ fn replay_in(statement: &Statement, place: &Place, stop: &dyn Fn() -> bool) -> R
         differences
             .push(format!("the head commit has tree {tree}, the evidence says {}", predicate.head_tree));
     }
+    differences.extend(rules(&trusted, statement).map_err(failed)?);
     let path = place.environment.get("PATH").cloned().unwrap_or_default();
     let setting = Setting {
         executable: place.executable.clone(),
@@ -136,6 +137,49 @@ fn replay_in(statement: &Statement, place: &Place, stop: &dyn Fn() -> bool) -> R
         gates: replayed,
         differences,
     })
+}
+
+/// The rules of the grant that need no gate, on the commits themselves.
+fn rules(trusted: &Trusted, statement: &Statement) -> Result<Vec<String>, String> {
+    let predicate = &statement.predicate;
+    let spec = LoopRunSpec {
+        gates: predicate.gates.iter().map(gate).collect(),
+        protect: predicate.protect.clone(),
+        ..LoopRunSpec::default()
+    };
+    let facts = WorktreeFacts {
+        base_commit: predicate.base_commit.clone(),
+        spec_path: predicate.spec_path.clone(),
+        plan_path: predicate.plan_path.clone(),
+        ..WorktreeFacts::default()
+    };
+    let base = Base::load(trusted, &facts, &spec, "")?;
+    let head = base.judge(trusted, &predicate.head_commit).map_err(|error| error.to_string())?;
+    let mut differences = Vec::new();
+    if !head.descends {
+        differences.push("the base commit is not in the history of the head commit".to_owned());
+    }
+    let tasks = [head.plan.done, head.plan.total];
+    if tasks != predicate.tasks {
+        let [done, total] = predicate.tasks;
+        differences.push(format!(
+            "plan: {} of {} tasks done now, {done} of {total} in the evidence",
+            tasks[0], tasks[1]
+        ));
+    }
+    differences.extend(
+        head.plan.missing.iter().map(|task| format!("plan: a task of the base plan is gone: {task}")),
+    );
+    differences
+        .extend(head.violations.iter().map(|found| format!("{} was changed ({})", found.path, found.rule)));
+    let digest = base.protected_digest(trusted, &predicate.head_commit).map_err(|error| error.to_string())?;
+    if digest != predicate.protected_sha256 {
+        differences.push(format!(
+            "protected files: digest {digest} now, {} in the evidence",
+            predicate.protected_sha256
+        ));
+    }
+    Ok(differences)
 }
 
 /// What an evidence file says otherwise than the run's journal, field by field.

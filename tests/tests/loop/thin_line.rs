@@ -91,3 +91,28 @@ git commit -qam 'Tick'
     assert_eq!(done.expect("an implementation")["outcome"]["unticked"][0], "Write one.txt");
     assert!(world.git(&["show", "run/files:specs/planning/files-plan.md"]).contains("[ ] Write one.txt"));
 }
+
+#[test]
+fn evidence_that_is_moved_to_another_commit_is_found_out_by_anyone() {
+    let world = project(HONEST);
+    let (said, _) = world.run(&["specs/files.md", "--no-review", "--gate", "check=sh check.sh"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let evidence = world.run_folder().join("evidence.json");
+    let mut statement: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&evidence).unwrap()).unwrap();
+    let (file, app) = (world.path("evidence.json"), world.app());
+    let arguments = ["verify", "--evidence", file.to_str().unwrap(), "--repository", app.to_str().unwrap()];
+    std::fs::copy(&evidence, &file).unwrap();
+    assert_eq!(world.loopctl(&arguments).code, 0, "as it is, the evidence holds");
+    // A later commit, in which the gate passes too, because it was rewritten.
+    world.git(&["checkout", "-q", "run/files"]);
+    world.write(&[("check.sh", "#!/bin/sh\nexit 0\n")]);
+    world.commit("Rewrite the gate");
+    statement["predicate"]["headCommit"] = world.git(&["rev-parse", "HEAD"]).into();
+    statement["predicate"]["headTree"] = world.git(&["rev-parse", "HEAD^{tree}"]).into();
+    std::fs::write(&file, statement.to_string()).unwrap();
+    let said = world.loopctl(&arguments);
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert!(said.stdout.contains("differs: check.sh was changed (gate script of"), "{}", said.stdout);
+    assert!(said.stdout.contains("protected files: digest"), "{}", said.stdout);
+}

@@ -158,7 +158,7 @@ pub struct Created {
 }
 
 /// Branch and worktree.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct WorktreeFacts {
     /// `git`.
     pub provider: String,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use loop_api::checklist::{self, Plan, Task};
-use loop_api::journal::{Implemented, PlanFacts, Violation, WorktreeFacts};
+use loop_api::journal::{Implemented, PlanFacts, Violation, WorktreeFacts, sha256};
 use loop_api::run::LoopRunSpec;
 
 use crate::git::{Error, Trusted};
@@ -18,7 +18,7 @@ const MOST_TEXT: usize = 1 << 20;
 
 /// What the base commit lays down.
 #[derive(Debug)]
-pub(super) struct Base {
+pub(crate) struct Base {
     commit: String,
     plan_path: String,
     plan: Plan,
@@ -29,7 +29,7 @@ pub(super) struct Base {
 
 impl Base {
     /// Reads plan and protected paths from the base commit.
-    pub(super) fn load(
+    pub(crate) fn load(
         trusted: &Trusted,
         facts: &WorktreeFacts,
         spec: &LoopRunSpec,
@@ -92,7 +92,7 @@ impl Base {
     }
 
     /// Judges the tip of the run branch against the base commit.
-    pub(super) fn judge(&self, trusted: &Trusted, head: &str) -> Result<Implemented, Error> {
+    pub(crate) fn judge(&self, trusted: &Trusted, head: &str) -> Result<Implemented, Error> {
         let mut facts = Implemented {
             head: head.to_owned(),
             tree: trusted.tree(head)?,
@@ -176,9 +176,11 @@ impl Base {
         }
     }
 
-    /// Whether a file is protected, for the evidence's digest.
-    pub(super) fn protects(&self, path: &str) -> bool {
-        self.rules.rule(path).is_some()
+    /// SHA-256 over mode, blob and path of every protected file of a commit.
+    pub(crate) fn protected_digest(&self, trusted: &Trusted, commit: &str) -> Result<String, Error> {
+        let files = trusted.list(commit)?.into_iter().filter(|(path, ..)| self.rules.rule(path).is_some());
+        let text: String = files.map(|(path, mode, blob)| format!("{mode} {blob} {path}\n")).collect();
+        Ok(sha256(text.as_bytes()))
     }
 }
 

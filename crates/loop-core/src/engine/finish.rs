@@ -50,13 +50,7 @@ impl Engine<'_> {
         let (Some(base), Some(granted)) = (&self.base, &self.state().granted) else {
             return Ok(String::new());
         };
-        let mut text = String::new();
-        for (path, mode, blob) in self.trusted.list(&granted.commit)? {
-            if base.protects(&path) {
-                text.push_str(&format!("{mode} {blob} {path}\n"));
-            }
-        }
-        Ok(sha256(text.as_bytes()))
+        Ok(base.protected_digest(&self.trusted, &granted.commit)?)
     }
 
     /// A copy of the record under `logs/loop/` of the workspace, in a folder that ignores itself (ART-1, BUG-19).
@@ -131,6 +125,9 @@ pub(crate) fn statement(state: &State, run: &str, protected: &str, journal_head:
             head_commit: granted.commit.clone(),
             head_tree: granted.tree.clone(),
             merge_commit: state.merged.as_ref().map(|merged| merged.commit.clone()).unwrap_or_default(),
+            spec_path: facts.spec_path.clone(),
+            plan_path: facts.plan_path.clone(),
+            protect: created.spec.protect.clone(),
             gates,
             tasks: [work.plan.done, work.plan.total],
             review: match review.map(|review| review.verdict) {
