@@ -42,6 +42,7 @@ pub(crate) fn text(run: &Recorded) -> String {
         RunPhase::Canceled | RunPhase::Failed => {
             format!("loopctl inspect {name}; loopctl resume {name} tries again")
         }
+        _ if run.alive => format!("it is under way; loopctl cancel {name} stops it"),
         _ => format!("loopctl resume {name}"),
     };
     lines.push(format!("  next       {next}"));
