@@ -138,3 +138,45 @@ fn bug_31_the_worktree_of_a_failed_run_stays_and_that_of_a_merged_one_goes() {
     assert!(!std::path::Path::new(run["status"]["worktree"]["path"].as_str().unwrap()).exists());
     assert_eq!(run["status"]["worktree"]["cleanup"], "cleaned");
 }
+
+#[test]
+fn bug_29_a_start_that_fails_ends_with_a_reason_a_time_and_a_copied_record() {
+    let world = world(HONEST);
+    // Past the checks before the start: the place is taken once the run is made and has been killed.
+    let mut command = world.command(&[&["run", "--local"], &GATE[..]].concat());
+    assert!(!command.env("LOOP_TEST_KILL_AT_APPEND", "2").output().unwrap().status.success());
+    let place = world.path("app.run-files");
+    std::fs::write(&place, "in the way").unwrap();
+    let name = world.runs()[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    let said = world.loopctl(&["resume", &name, "-o", "json"]);
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    let run: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(run["status"]["result"]["exitReason"], "failed");
+    assert!(run["status"]["result"]["message"].as_str().unwrap().contains("is in the way"), "{run}");
+    assert!(run["status"]["completionTime"].is_string());
+    let copy = world.app().join("logs/loop").join(world.run_folder().file_name().unwrap());
+    assert!(std::fs::read_to_string(copy.join("journal.jsonl")).unwrap().contains("RUN_FAILED"));
+    std::fs::remove_file(place).unwrap();
+    assert_eq!(world.loopctl(&["resume", &name]).code, 0, "and it goes on when the way is free");
+}
+
+#[test]
+fn bug_30_killed_runs_are_taken_up_in_any_order_and_none_keeps_a_step_open() {
+    let world = world(HONEST);
+    for name in ["first", "second"] {
+        let more = ["--name", name, "--merge-target", name];
+        let mut command = world.command(&[&["run", "--local"], &GATE[..], &more[..]].concat());
+        assert!(!command.env("LOOP_TEST_KILL_AT_APPEND", "9").output().unwrap().status.success());
+    }
+    let names: Vec<String> =
+        world.runs().iter().map(|run| run["metadata"]["name"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(names.len(), 2);
+    for name in &names {
+        assert_eq!(world.loopctl(&["resume", name]).code, 0, "{name}, the newest first");
+    }
+    for run in world.runs() {
+        assert_eq!(run["status"]["phase"], "Completed");
+        let steps = run["status"]["steps"].as_array().unwrap();
+        assert!(steps.iter().all(|step| step["state"] != "running"), "{steps:?}");
+    }
+}

@@ -104,3 +104,40 @@ fn a_report_pattern_that_leaves_the_checkout_is_refused_before_the_start() {
     assert_eq!(said.code, 2, "{}", said.stderr);
     assert!(said.stderr.contains("gate report: junit must be a glob below the top"), "{}", said.stderr);
 }
+
+#[test]
+fn fewer_tests_are_put_before_the_reviewer_who_may_accept_them() {
+    let agent = r#"#!/bin/sh
+set -eu
+prompt=$(cat)
+if [ "$LOOP_PHASE" = review ]; then
+  printf '%s\n' "$prompt" | grep -q 'fewer tests run: 1, before 2' && echo "The test was about a file that is gone."
+  echo APPROVED
+  exit 0
+fi
+echo one > one.txt
+echo two > two.txt
+sed -i 's/\[ \] Write/[x] Write/' "$LOOP_PLAN_PATH"
+git add -A && git commit -qm Work || true
+echo '<promise>COMPLETE</promise>'
+"#;
+    let mut files = loop_tests::PROJECT.to_vec();
+    files.push((".loop/agent.sh", agent));
+    let world = loop_tests::World::new(&files);
+    let gate = "count=if test -f one.txt; then echo '1 passed, 0 failed'; else echo '2 passed, 0 failed'; fi";
+    let (said, run) = world.run(&["specs/files.md", "--gate", gate]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(run["status"]["progress"]["iteration"], 2, "refused once, then shown and accepted");
+    let prompt = std::fs::read_to_string(world.run_folder().join("review-prompt.txt")).unwrap();
+    assert!(prompt.contains("- gate count: fewer tests run: 1, before 2"), "{prompt}");
+}
+
+#[test]
+fn a_file_that_a_gate_only_looks_at_is_the_work_and_not_the_gate() {
+    let mut files = loop_tests::PROJECT.to_vec();
+    files.extend([(".loop/agent.sh", loop_tests::HONEST), ("one.txt", "zero\n")]);
+    let world = loop_tests::World::new(&files);
+    let gate = "look=grep -q one one.txt && test -f one.txt && cat one.txt";
+    let (said, _) = world.run(&["specs/files.md", "--no-review", "--gate", gate]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+}

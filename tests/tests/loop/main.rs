@@ -5,6 +5,7 @@ mod defects;
 mod gates;
 mod honest;
 mod killed;
+mod merging;
 mod misbehaving;
 mod thin_line;
 mod trust;
