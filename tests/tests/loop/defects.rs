@@ -113,7 +113,7 @@ fn records_until(world: &World, gate: &str, kind: &str) -> usize {
     copy.git(&["reset", "-q", "--hard"]);
     let said = copy.loopctl(&["run", "--local", "specs/files.md", "--no-review", "--gate", gate]);
     assert_eq!(said.code, 0, "{}", said.stderr);
-    kinds(&copy).iter().position(|found| found == kind).unwrap() + 1
+    kinds(&copy).iter().position(|found| found == kind).expect("a record of that kind") + 1
 }
 
 #[test]

@@ -19,10 +19,18 @@ fn arguments<'a>(more: &[&'a str]) -> Vec<&'a str> {
 fn granted(world: &World) -> String {
     let copy = self::world();
     assert_eq!(copy.run(&arguments(&[])).0.code, 0);
-    let at = copy.journal().iter().position(|record| record["kind"] == "COMPLETION_GRANTED").unwrap() + 1;
+    let at =
+        copy.journal().iter().position(|record| record["kind"] == "COMPLETION_GRANTED").expect("a grant") + 1;
     let mut command = world.command(&[&["run", "--local"], &arguments(&[])[..]].concat());
-    assert!(!command.env("LOOP_TEST_KILL_AT_APPEND", at.to_string()).output().unwrap().status.success());
-    world.runs()[0]["metadata"]["name"].as_str().unwrap().to_owned()
+    assert!(
+        !command
+            .env("LOOP_TEST_KILL_AT_APPEND", at.to_string())
+            .output()
+            .expect("loopctl runs")
+            .status
+            .success()
+    );
+    world.runs()[0]["metadata"]["name"].as_str().expect("a name").to_owned()
 }
 
 /// Commits a file on the target branch, which is made if it is not there.
