@@ -1,6 +1,7 @@
 //! The engine: asks the machine for the next move, executes it, and appends what came of it before the next one.
 
 mod analysis;
+mod ask;
 mod baseline;
 mod cleanup;
 mod finish;

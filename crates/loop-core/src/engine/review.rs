@@ -2,6 +2,7 @@
 
 use loop_api::journal::{Outcome, Reviewed, Verdict};
 
+use super::ask::Question;
 use super::{Engine, Finished, Halt};
 use crate::machine::{Step, grant};
 use crate::prompt;
@@ -33,16 +34,8 @@ impl Engine<'_> {
         });
         self.write("review-prompt.txt", text.as_bytes())?;
         let output_path = format!("iter-{:02}-review.log", step.iteration);
-        let variables = [
-            ("LOOP_PHASE", "review".to_owned()),
-            ("LOOP_ITERATION", step.iteration.to_string()),
-            ("LOOP_ATTEMPT", step.attempt.to_string()),
-            ("LOOP_BASE_COMMIT", facts.base_commit.clone()),
-            ("LOOP_SPEC_PATH", facts.spec_path.clone()),
-            ("LOOP_PLAN_PATH", facts.plan_path.clone()),
-        ];
         self.reviewer = Some(self.setting.reviewer(&worktree, &work.head)?);
-        let answer = self.ask_agent(step_id, &output_path, &variables, text.as_bytes(), true);
+        let answer = self.ask_agent(&Question { step, step_id, output_path: &output_path, prompt: &text });
         self.reviewer = None;
         let answer = answer?;
         // A reviewer that failed has not approved; the loop goes on by its limits instead of asking for ever (BUG-8).
