@@ -117,8 +117,8 @@ mod tests {
 
     #[test]
     fn relative_entries_and_the_worktree_leave_the_search_path() {
-        let path = "/usr/bin:bin:.:/work/app/node_modules/.bin:/bin";
-        assert_eq!(search_path(path, &[Path::new("/work/app")]), "/usr/bin:/bin");
+        let path = "/usr/bin:bin:.:/srv/app/node_modules/.bin:/bin";
+        assert_eq!(search_path(path, &[Path::new("/srv/app")]), "/usr/bin:/bin");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -70,7 +70,17 @@ fn overhead(files: usize) -> (f64, f64, f64) {
     world.commit("Start");
     let plain = world.path("plain");
     world.git(&["clone", "--quiet", ".", &plain.to_string_lossy()]);
-    let limit = ITERATIONS.to_string();
+    start(&world, ITERATIONS).wait().expect("loopctl ends");
+    let engine = median(iterations(&world));
+    let bare = median((1..=ITERATIONS).map(|number| by_hand(&plain, number)).collect());
+    let status =
+        median((0..ITERATIONS).map(|_| timed(&plain, "git status --porcelain >/dev/null")).collect());
+    (engine, bare, status)
+}
+
+/// Starts a run with a gate that always passes.
+fn start(world: &World, iterations: usize) -> Child {
+    let limit = iterations.to_string();
     let arguments = [
         "run",
         "--local",
@@ -83,14 +93,7 @@ fn overhead(files: usize) -> (f64, f64, f64) {
         "-o",
         "name",
     ];
-    let mut child =
-        world.command(&arguments).stderr(Stdio::null()).stdout(Stdio::null()).spawn().expect("loopctl");
-    child.wait().expect("loopctl ends");
-    let engine = median(iterations(&world));
-    let bare = median((1..=ITERATIONS).map(|number| by_hand(&plain, number)).collect());
-    let status =
-        median((0..ITERATIONS).map(|_| timed(&plain, "git status --porcelain >/dev/null")).collect());
-    (engine, bare, status)
+    world.command(&arguments).stderr(Stdio::null()).stdout(Stdio::null()).spawn().expect("loopctl starts")
 }
 
 /// From one IMPLEMENTATION start to the next, by the journal.
@@ -138,20 +141,7 @@ fn output() -> (f64, f64, u64) {
     let copy = world.path("copy");
     let script = format!("cat {} | cat > {}", big.display(), copy.display());
     let cat = timed(&world.app(), &script) / 1000.0;
-    let arguments = [
-        "run",
-        "--local",
-        "specs/t.md",
-        "--no-review",
-        "--gate",
-        "g=true",
-        "--iterations",
-        "1",
-        "-o",
-        "name",
-    ];
-    let mut child =
-        world.command(&arguments).stderr(Stdio::null()).stdout(Stdio::null()).spawn().expect("loopctl");
+    let mut child = start(&world, 1);
     let status = format!("/proc/{}/status", child.id());
     let mut resident = 0;
     while child.try_wait().expect("loopctl").is_none() {

@@ -3,15 +3,15 @@ use std::path::{Path, PathBuf};
 use super::{prompt_files, worktree_path};
 
 fn path(template: &str, branch: &str) -> Result<PathBuf, String> {
-    worktree_path(Path::new("/work/my app"), template, branch)
+    worktree_path(Path::new("/srv/my app"), template, branch)
 }
 
 #[test]
 fn wt_9_the_template_is_relative_to_the_repository_and_resolved_without_looking_at_the_disk() {
     for (template, expected) in [
-        ("../{{ repo }}.{{ run_branch | sanitize }}", "/work/my app.run-x"),
-        ("{{ branch }}", "/work/my app/run/x"),
-        ("./a/../{{ run_branch|sanitize }}", "/work/my app/run-x"),
+        ("../{{ repo }}.{{ run_branch | sanitize }}", "/srv/my app.run-x"),
+        ("{{ branch }}", "/srv/my app/run/x"),
+        ("./a/../{{ run_branch|sanitize }}", "/srv/my app/run-x"),
         ("/elsewhere/{{repo}}/./{{ run_branch }}", "/elsewhere/my app/run/x"),
         ("../../../../up", "/up"),
     ] {
