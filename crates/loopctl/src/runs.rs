@@ -39,6 +39,14 @@ pub(crate) fn store(flag: Option<PathBuf>) -> Result<Store> {
     Ok(Store::at(root))
 }
 
+/// How to call this program so that it finds the runs of a data directory.
+pub(crate) fn command(root: &Path) -> String {
+    match store(None) {
+        Ok(usual) if usual.root() == root => "loopctl".into(),
+        _ => format!("loopctl --data-dir {}", shown(root)),
+    }
+}
+
 /// Reads one run; `None` when it was never fully created.
 fn load(uid: String, dir: RunDir) -> Result<Option<Recorded>> {
     let alive = dir.is_alive();

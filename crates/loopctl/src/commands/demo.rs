@@ -29,12 +29,11 @@ pub(super) fn run() -> Result {
     let mut text = view::summary::text(&recorded);
     text.push_str(&format!(
         "The project is {repository}; the merged work is its branch {target}:\n\
-         \n  git -C {repository} log --oneline --stat {target}\n  loopctl --data-dir {data} inspect {name}\n  \
-         loopctl --data-dir {data} verify {name}\n\
+         \n  git -C {repository} log --oneline --stat {target}\n  {loopctl} inspect {name}\n\
          \nNothing outside {folder} was written; remove it when you have seen enough.\n",
         repository = repository.display(),
         target = recorded.state.created.as_ref().map_or("", |created| created.target_branch.as_str()),
-        data = store.root().display(),
+        loopctl = runs::command(store.root()),
         name = new.name,
         folder = folder.display(),
     ));

@@ -79,7 +79,7 @@ fn follow(store: &Store, uid: &str, quiet: bool, signals: Signals) -> Result {
     })?;
     match ended {
         End::Interrupted(signal) => {
-            say(&format!("interrupted; nothing is lost: loopctl resume {name}"));
+            say(&format!("interrupted; nothing is lost: {} resume {name}", runs::command(store.root())));
             Ok(SIGNAL.saturating_add(u8::try_from(signal).unwrap_or(0)))
         }
         End::Ended => Ok(exit_code(engine.state())),

@@ -5,7 +5,7 @@ use loop_api::phase::RunPhase;
 
 use super::{count, duration, short, word};
 use crate::printer::{BAD, BOLD, GOOD, paint};
-use crate::runs::{Recorded, shown};
+use crate::runs::{Recorded, command, shown};
 
 /// The summary of a run.
 pub(crate) fn text(run: &Recorded) -> String {
@@ -37,13 +37,16 @@ pub(crate) fn text(run: &Recorded) -> String {
             lines.push(format!("  copy       {}", shown(&copy)));
         }
     }
+    // DATA/runs/run-UID
+    let root = run.dir.path().ancestors().nth(2).unwrap_or(run.dir.path());
+    let loopctl = command(root);
     let next = match state.phase {
-        RunPhase::Completed => format!("loopctl verify {name}"),
+        RunPhase::Completed => format!("{loopctl} verify {name}"),
         RunPhase::Canceled | RunPhase::Failed => {
-            format!("loopctl inspect {name}; loopctl resume {name} tries again")
+            format!("{loopctl} inspect {name}; with resume instead of inspect it tries again")
         }
-        _ if run.alive => format!("it is under way; loopctl cancel {name} stops it"),
-        _ => format!("loopctl resume {name}"),
+        _ if run.alive => format!("it is under way; {loopctl} cancel {name} stops it"),
+        _ => format!("{loopctl} resume {name}"),
     };
     lines.push(format!("  next       {next}"));
     lines.push(String::new());
