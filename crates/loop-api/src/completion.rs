@@ -106,7 +106,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn accepted_means_the_last_line_is_the_token(message in message()) {
+        fn bug_11_accepted_means_the_last_line_is_the_token(message in message()) {
             let last = message.split('\n').map(str::trim).rfind(|line| !line.is_empty());
             let trailing = read(&message, Mode::Trailing);
             prop_assert_eq!(trailing == Token::Accepted, last == Some(TOKEN));

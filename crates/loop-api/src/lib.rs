@@ -10,3 +10,4 @@ pub mod journal;
 pub mod naming;
 pub mod phase;
 pub mod run;
+pub mod spec_file;

@@ -180,3 +180,48 @@ fn bug_30_killed_runs_are_taken_up_in_any_order_and_none_keeps_a_step_open() {
         assert!(steps.iter().all(|step| step["state"] != "running"), "{steps:?}");
     }
 }
+
+/// Cancels a run as soon as its record holds a word, and gives its last records.
+fn canceled_at(world: &World, arguments: &[&str], word: &str) -> Vec<Value> {
+    let mut all = vec!["run", "--local", "specs/files.md"];
+    all.extend(arguments);
+    let quiet = std::process::Stdio::null;
+    let mut engine = world.command(&all).stdout(quiet()).stderr(quiet()).spawn().expect("loopctl starts");
+    let reached = || {
+        let folders = std::fs::read_dir(world.data().join("runs")).into_iter().flatten().flatten();
+        folders.into_iter().any(|folder| {
+            let text = std::fs::read_to_string(folder.path().join("journal.jsonl")).unwrap_or_default();
+            text.lines().last().is_some_and(|line| line.contains(word))
+        })
+    };
+    for _ in 0..600 {
+        if reached() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let name = world.runs()[0]["metadata"]["name"].as_str().expect("a name").to_owned();
+    assert_eq!(world.loopctl(&["cancel", &name]).code, 0);
+    assert_eq!(engine.wait().expect("it ends").code(), Some(3), "{word}");
+    assert_eq!(world.runs()[0]["status"]["phase"], "Canceled");
+    assert_eq!(world.leftovers(), Vec::<String>::new());
+    world.journal()
+}
+
+#[test]
+fn bug_6_a_cancel_in_a_review_a_gate_or_a_wait_is_a_cancel_and_no_failure() {
+    let review = "#!/bin/sh\nif [ \"$LOOP_PHASE\" = review ]; then sleep 300; fi\n";
+    let busy = "#!/bin/sh\necho 'Retry-After: 300'\nexit 75\n";
+    let cases: [(&str, &[&str], &str); 3] = [
+        (review, &["--gate", "check=true"], "\"phase\":\"review\""),
+        ("#!/bin/sh\n", &["--no-review", "--gate", "slow=sleep 300"], "\"phase\":\"baseline\""),
+        (busy, &["--no-review", "--gate", "check=true"], "AGENT_RETRY"),
+    ];
+    for (agent, arguments, word) in cases {
+        let records = canceled_at(&world(agent), arguments, word);
+        let last: Vec<&str> =
+            records.iter().rev().take(2).filter_map(|record| record["kind"].as_str()).collect();
+        assert_eq!(last, ["RUN_CANCELED", "STEP_INTERRUPTED"], "{word}");
+        assert!(!records.iter().any(|record| record["outcome"]["result"] == "failed"), "{word}");
+    }
+}

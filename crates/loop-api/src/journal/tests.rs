@@ -23,7 +23,7 @@ fn canceled(count: usize) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_again(events in any_events()) {
+    fn bug_28_what_is_written_is_read_again(events in any_events()) {
         let bytes = journal(&events);
         let decoded = decode(&bytes).unwrap();
         let read: Vec<_> = decoded.records.iter().map(|record| (record.ts, record.event.clone())).collect();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use loop_api::naming;
 use loop_api::run::LoopRunSpec;
+use loop_api::spec_file::{self, SpecHead};
 
 use super::{AGENT_SCRIPT, Error, MOST_PROMPT, Request};
 use crate::config::Config;
@@ -141,7 +142,10 @@ pub(super) fn task(
         return from_prompt(spec, request, prompt, &specs, &plans, user, base);
     }
     let Some(given) = given else {
-        return refuse(format!("no spec was given; name one from {specs}/, or say the task with --prompt"));
+        return refuse(format!(
+            "no spec was given; name one from {specs}/, or say the task with --prompt{}",
+            known_specs(user, base, &specs)?
+        ));
     };
     let path = locate(&given, "spec", &[&specs], request, root, user, base)?;
     let stem =
@@ -155,6 +159,26 @@ pub(super) fn task(
     spec.task.spec_path = Some(path);
     spec.task.plan_path = plan;
     Ok(())
+}
+
+/// The specs of the base commit, a line each, for somebody who named none (CLI-6).
+fn known_specs(user: &Git, base: &Base, specs: &str) -> Result<String, Error> {
+    const MOST: usize = 20;
+    let folder = format!("{}:{specs}", base.commit);
+    let Ok(names) = user.run(&["ls-tree", "-z", "--name-only", &folder]) else { return Ok(String::new()) };
+    let names = String::from_utf8_lossy(&names).into_owned();
+    let mut heads = Vec::new();
+    for name in names.split('\0').filter(|name| spec_file::is_spec(name)).take(10 * MOST) {
+        let text = file(user, &base.commit, &format!("{specs}/{name}"))?.unwrap_or_default();
+        heads.push(SpecHead::read(name, &text));
+    }
+    spec_file::sort(&mut heads);
+    let more = heads.len().saturating_sub(MOST);
+    let mut lines: Vec<String> = heads.iter().take(MOST).map(|head| format!("\n  {}", head.line())).collect();
+    if more > 0 {
+        lines.push(format!("\n  and {more} more"));
+    }
+    Ok(lines.concat())
 }
 
 fn from_prompt(

@@ -17,7 +17,8 @@ fn a_spec_that_is_not_there_is_refused_wherever_it_was_looked_for() {
     };
     refused(&world, &["nope.md"], &sentence("spec", "specs"));
     refused(&world, &["specs/files.md", "nope.md"], &sentence("plan", "specs/planning"));
-    refused(&world, &[], "no spec was given; name one from specs/, or say the task with --prompt");
+    let sentence = "no spec was given; name one from specs/, or say the task with --prompt\n  [Planned] Files - files.md";
+    refused(&world, &[], sentence);
     refused(&world, &["specs"], "spec specs is a folder; name a file in it");
     refused(&world, &["specs/files.md", "specs"], "plan specs is a folder; name a file in it");
 }

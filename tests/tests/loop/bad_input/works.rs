@@ -29,7 +29,7 @@ fn a_plan_of_ten_thousand_tasks() {
 }
 
 #[test]
-fn a_prompt_of_five_megabytes() {
+fn bug_26_a_prompt_of_five_megabytes() {
     let agent = "#!/bin/sh\nset -eu\ncat >/dev/null\n[ \"$LOOP_PHASE\" = review ] && { echo APPROVED; exit; }\n\
                  echo hello > greeting.txt\nsed -i 's/- \\[ \\] Do what/- [x] Do what/' \"$LOOP_PLAN_PATH\"\n\
                  git add -A && git commit -qm Greet\necho '<promise>COMPLETE</promise>'\n";

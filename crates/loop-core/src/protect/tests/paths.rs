@@ -12,7 +12,7 @@ fn raw(entries: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
-fn a_diff_is_read() {
+fn bug_21_a_diff_is_read() {
     let mut output = raw(&[
         b"M\0src/a b.rs\0",
         b"R087\0tests/old.rs\0tests/n\xc3\xa4u.rs\0",
