@@ -91,6 +91,7 @@ pub struct New {
 pub fn create(store: &Store, request: &Request) -> Result<New, Error> {
     let root = preflight::workspace(&request.directory)?;
     let user = Git::user(&root);
+    preflight::supported(&user, &root, store.root())?;
     // The base branch may come from the configuration, and the configuration comes from the base commit: so the
     // branch is read from flags, manifest and the file in the working tree, and the rest from the commit (OQ-9).
     let working = fs::read_to_string(root.join(CONFIG_FILE)).unwrap_or_default();

@@ -28,6 +28,26 @@ const HELPER_OUTPUT: usize = 1 << 20;
 const FRESH_HOME: [&str; 8] =
     [".cache", ".npm", ".pnpm-store", ".cargo/registry", ".cargo/git", "go/pkg", ".m2", ".gradle"];
 
+/// Parts of HOME that push, sign, deploy or run containers; a socket can be used also where it cannot be written.
+const HIDDEN_HOME: [&str; 16] = [
+    ".ssh",
+    ".gnupg",
+    ".git-credentials",
+    ".netrc",
+    ".config/gh",
+    ".config/glab-cli",
+    ".config/gcloud",
+    ".aws",
+    ".azure",
+    ".kube",
+    ".docker",
+    ".colima",
+    ".lima",
+    ".rd",
+    ".config/git/credentials",
+    ".local/share/keyrings",
+];
+
 /// What went wrong on the far side, apart from the work itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -117,21 +137,21 @@ impl Side {
 
     /// Runs a helper script of ours in its folder.
     fn helper(&self, script: &str, arguments: &[&str], stdin: &[u8], path: &str) -> Result<Captured, Error> {
-        self.helper_with(script, arguments, stdin, path, HELPER_OUTPUT)
+        self.helper_with(script, arguments, stdin, path, (HELPER_OUTPUT, HELPER_TIME))
     }
 
-    /// The same for a script that has more to say.
+    /// The same for a script that has more to say, or less time.
     fn helper_with(
         &self,
         script: &str,
         arguments: &[&str],
         stdin: &[u8],
         path: &str,
-        most: usize,
+        (most, time): (usize, Duration),
     ) -> Result<Captured, Error> {
         let mut argv: Vec<String> = ["sh", "-c", script, "loop"].map(str::to_owned).to_vec();
         argv.extend(arguments.iter().map(|&argument| argument.to_owned()));
-        let limits = Limits { total: HELPER_TIME, idle: None, term_grace: Duration::from_secs(2) };
+        let limits = Limits { total: time, idle: None, term_grace: Duration::from_secs(2) };
         let more = [("PATH", path.to_owned()), ("LC_ALL", "C".to_owned())];
         let mut request = self.request(argv, &more, stdin.to_vec(), limits);
         // The agent may be alive beside a helper that takes a snapshot.
@@ -154,6 +174,8 @@ impl Setting {
         mut environment: BTreeMap<String, String>,
         wanted: Bwrap,
     ) -> Result<Side, Error> {
+        // Made anew: a mount point below a folder that somebody else could write would be followed out of it.
+        remove(&self.sandboxes.join(name).join("tmp"))?;
         let tmp = self.folder(&[name, "tmp"])?;
         let confined = matches!(self.isolation, Isolation::Bubblewrap { .. });
         let temporary = if confined { "/tmp".to_owned() } else { tmp.to_string_lossy().into_owned() };
@@ -180,6 +202,13 @@ impl Setting {
     /// Copy of the script agent's program.
     pub fn agent_program(&self) -> PathBuf {
         self.sandboxes.join("agent.sh")
+    }
+
+    /// What no side may see: the data directory, and the keys and sockets of HOME that open other doors.
+    fn hidden(&self) -> Vec<PathBuf> {
+        let home = self.caller.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+        let keys = home.iter().flat_map(|home| HIDDEN_HOME.iter().map(|name| home.join(name)));
+        keys.chain([self.data.clone()]).collect()
     }
 
     /// HOME as a side sees it: the real one, read-only, with a private one on top for what is new.
@@ -214,13 +243,14 @@ impl Setting {
 
     /// The agent's side: the worktree, and in place of the user's git folder one of the run's own.
     pub fn agent(&self, worktree: &Worktree) -> Result<Side, Error> {
+        remove(&self.sandboxes.join("agent/home"))?;
         let home = self.home(self.folder(&["agent", "home"])?)?;
         let environment = crate::environment::for_agent(&self.caller);
         let mut mounts = self.tools();
         if matches!(self.isolation, Isolation::Bubblewrap { .. }) {
             mounts.extend(private_git::make(worktree, &self.folder(&["agent"])?.join("git"))?);
         }
-        let (hidden, writable) = (vec![self.data.clone()], vec![worktree.path.clone()]);
+        let (hidden, writable) = (self.hidden(), vec![worktree.path.clone()]);
         let wanted = Bwrap { home, hidden, writable, mounts, ..Bwrap::default() };
         self.start("agent", &worktree.path, environment, wanted)
     }
@@ -232,7 +262,8 @@ impl Setting {
         let folder = self.folder(&["review", "checkout"])?;
         let home = self.home(self.folder(&["review", "home"])?)?;
         let environment = crate::environment::for_agent(&self.caller);
-        let hidden = vec![self.data.clone(), worktree.path.clone()];
+        let mut hidden = self.hidden();
+        hidden.push(worktree.path.clone());
         let (writable, mounts) = (vec![folder.clone()], self.tools());
         let wanted = Bwrap { home, hidden, writable, mounts, ..Bwrap::default() };
         let side = self.start("review", &folder, environment, wanted)?;
@@ -250,7 +281,7 @@ impl Setting {
         let home = self.folder(&["gate", "home"])?;
         let environment =
             crate::environment::for_gate(&self.caller, &self.search_path, &home).into_iter().collect();
-        let mut masked = vec![self.data.clone()];
+        let mut masked = self.hidden();
         masked.extend(hidden.map(Path::to_owned));
         let wanted = Bwrap { hidden: masked, writable: vec![folder.clone(), home], ..Bwrap::default() };
         self.start("gate", &folder, environment, wanted)

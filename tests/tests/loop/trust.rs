@@ -163,3 +163,73 @@ fn a_tool_on_the_path_that_lies_in_a_writable_part_of_home_cannot_be_replaced() 
     assert_eq!(said.code, 1, "{}", said.stderr);
     assert!(std::fs::read_to_string(tools.join("judge")).unwrap().contains("check.sh"));
 }
+
+#[test]
+fn what_an_agent_leaves_in_its_home_leads_no_later_mount_out_of_it() {
+    if !loop_tests::confined() {
+        return;
+    }
+    // A damaged branch makes the engine start the agent's side anew, over the HOME that the agent prepared.
+    let lines = "if [ ! -e $HOME/.cache/seen ]; then\n\
+                 rm -rf $HOME/.cache $HOME/.npm; ln -s / $HOME/.cache; touch $HOME/.npm\n\
+                 ref=$(git rev-parse --path-format=absolute --git-common-dir)/$(git symbolic-ref HEAD)\n\
+                 if [ \"$LOOP_ITERATION\" = 1 ]; then echo 1111111111111111111111111111111111111111 > $ref; exit 0; fi\nfi\n\
+                 { echo evil > $HOME/.cache/$OUTSIDE; } 2>/dev/null || true\necho one > one.txt\n";
+    let scratch =
+        tempfile::Builder::new().prefix("loop-outside-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let outside = scratch.path().join("precious");
+    let mut world = world(&format!("{lines}{DONE}"), &[]);
+    std::os::unix::fs::symlink(scratch.path(), world.path("home/.cache")).unwrap();
+    world.environment.push(("OUTSIDE".into(), outside.to_string_lossy().into_owned()));
+    let (said, _) = run(&world, &["check=sh check.sh"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stderr.contains("put right"), "{}", said.stderr);
+    assert!(!outside.exists());
+}
+
+#[test]
+fn keys_of_home_are_out_of_reach_and_commits_need_no_signature() {
+    if !loop_tests::confined() {
+        return;
+    }
+    let lines = "test -z \"$(ls -A $HOME/.ssh $HOME/.gnupg 2>/dev/null | grep -v :)\"\ntest ! -s $HOME/.netrc\necho one > one.txt\n";
+    let world = world(&format!("{lines}{DONE}"), &[]);
+    for name in ["home/.ssh/id", "home/.gnupg/key", "home/.netrc"] {
+        write(&world.path(name), "secret");
+    }
+    write(&world.path("home/.gitconfig"), "[commit]\n\tgpgSign = true\n[gpg]\n\tprogram = /bin/false\n");
+    let (said, _) = run(&world, &["check=sh check.sh"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+}
+
+#[test]
+fn a_commit_that_calls_itself_the_runs_merge_is_none() {
+    let lines = "git commit -q --allow-empty -m Start -m \"Loop-Run: $LOOP_RUN_ID\"\necho one > one.txt\n";
+    let world = world(&format!("{lines}{DONE}"), &[]);
+    let copy = self::world(&format!("{lines}{DONE}"), &[]);
+    assert_eq!(run(&copy, &["check=sh check.sh"]).0.code, 0);
+    let at = copy.journal().iter().position(|record| record["kind"] == "COMPLETION_GRANTED").unwrap() + 1;
+    let arguments = ["run", "--local", "specs/files.md", "--no-review", "--gate", "check=sh check.sh"];
+    let mut command = world.command(&arguments);
+    assert!(!command.env("LOOP_TEST_KILL_AT_APPEND", at.to_string()).output().unwrap().status.success());
+    // The user takes the early commit into the target, the work is not in it.
+    let early = world.git(&["rev-list", "-1", "--grep", "^Loop-Run:", "run/files"]);
+    world.git(&["branch", "agent/files", &early]);
+    let name = world.runs()[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    let said = world.loopctl(&["resume", &name]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(world.git(&["show", "agent/files:one.txt"]), "one", "the verified work is really there");
+}
+
+#[test]
+fn pipes_in_the_agents_git_folder_hold_nobody_up() {
+    let lines = "folder=$(git rev-parse --git-common-dir)\necho one > one.txt\n";
+    let after = "rm -f $folder/packed-refs && mkfifo $folder/packed-refs\n";
+    let world = world(&format!("{lines}{DONE}{after}"), &[]);
+    if !loop_tests::confined() {
+        return;
+    }
+    let (said, run) = run(&world, &["check=sh check.sh"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(run["status"]["progress"]["iteration"], 1, "the commits of the step were taken in");
+}

@@ -61,6 +61,34 @@ pub(super) fn workspace(directory: &Path) -> Result<PathBuf, Error> {
     Ok(fs::canonicalize(&top).unwrap_or_else(|_| PathBuf::from(top)))
 }
 
+/// Refuses repositories that this version would fail on half-way.
+pub(super) fn supported(user: &Git, root: &Path, data: &Path) -> Result<(), Error> {
+    let shown = root.display();
+    let is_set = |key: &str| user.text(&["config", "--get-regexp", key]).is_ok_and(|found| !found.is_empty());
+    if user.text(&["rev-parse", "--show-object-format"]).is_ok_and(|format| format != "sha1") {
+        return refuse(format!(
+            "{shown} uses SHA-256 object names, which this version cannot take in; use a SHA-1 clone"
+        ));
+    }
+    if is_set("^extensions\\.refstorage$") {
+        return refuse(format!(
+            "{shown} keeps its refs in a reftable, which this version cannot read; use a plain clone"
+        ));
+    }
+    if is_set("^remote\\..*\\.promisor$") || is_set("^extensions\\.partialclone$") {
+        return refuse(format!(
+            "{shown} is a partial clone, whose missing objects a run could not fetch; use a full clone"
+        ));
+    }
+    if data.starts_with(root.join(".git")) {
+        let data = data.display();
+        return refuse(format!(
+            "the data directory {data} lies in the repository's .git; set LOOP_DATA_DIR to another place"
+        ));
+    }
+    Ok(())
+}
+
 /// The commit to start from: the given ref, else the branch checked out (OQ-9).
 pub(super) fn base(user: &Git, reference: &str) -> Result<Base, Error> {
     if !reference.is_empty() {
@@ -228,7 +256,12 @@ fn locate(
     user: &Git,
     base: &Base,
 ) -> Result<String, Error> {
-    let mut places = vec![request.directory.join(given)];
+    let mut places = Vec::new();
+    if Path::new(given).extension().is_none() && Path::new(given).is_relative() {
+        // A bare name is a spec's, and not whatever else in the current folder is called so.
+        places.extend(folders.iter().map(|folder| root.join(folder).join(format!("{given}.md"))));
+    }
+    places.push(request.directory.join(given));
     if Path::new(given).is_relative() {
         places.extend(folders.iter().map(|folder| root.join(folder).join(given)));
         places.push(root.join(given));

@@ -101,12 +101,13 @@ impl Engine<'_> {
         ))
     }
 
-    /// A merge of this very run in the target's history (a kill came between the ref and the journal).
+    /// The merge that this run made before it was killed, if the target has it. Known by its id, which the trusted
+    /// repository keeps: what a commit says of itself is the agent's to write.
     fn already_there(&self, tip: &str) -> Result<Option<String>, Halt> {
-        let trailer = format!("^Loop-Run: {}$", self.created.run_id);
-        let range = format!("{}..{tip}", self.created.base_commit);
-        let found = self.trusted.git().text(&["log", "-1", "--format=%H", "--grep", &trailer, &range])?;
-        Ok(Some(found).filter(|commit| !commit.is_empty()))
+        let Some(ours) = self.trusted.git().commit(&self.trusted.reference("merge"))? else {
+            return Ok(None);
+        };
+        Ok(self.trusted.descends(&ours, tip)?.then_some(ours))
     }
 
     fn merged_tree(&self, parent: &str, granted: &Granted) -> Result<String, Halt> {

@@ -230,7 +230,15 @@ impl Engine<'_> {
                 self.user.run(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", &source, &head])?;
                 self.user.run(&["update-ref", &branch, &head])?;
             }
-            self.user.run(&["worktree", "add", "--quiet", "-f", &facts.worktree_path, &facts.run_branch])?;
+            self.user.run(&[
+                "worktree",
+                "add",
+                "--quiet",
+                "--no-checkout",
+                "-f",
+                &facts.worktree_path,
+                &facts.run_branch,
+            ])?;
         }
         let worktree = self.worktree()?;
         if self.agent.is_none() {

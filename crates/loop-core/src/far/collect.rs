@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Error, HELPER_TIME, Setting, Side};
+use super::{Error, HELPER_OUTPUT, HELPER_TIME, Setting, Side};
 use crate::exec::{Limits, Sink, Stream};
 use crate::git::Trusted;
 
@@ -13,6 +13,8 @@ const COLLECT: &str = include_str!("collect.sh");
 const RESTORE: &str = include_str!("restore.sh");
 /// Repairs that are kept of what the far side reports.
 const MOST_REPAIRS: usize = 10;
+/// Longest that a look at the worktree may take while the agent works, or on the way out of a stopped step.
+const WATCH_TIME: std::time::Duration = std::time::Duration::from_secs(20);
 /// Most bytes of a pack; beyond it the step's result is refused.
 const MAX_PACK: u64 = 2 << 30;
 
@@ -56,7 +58,8 @@ impl Side {
         let mode = if repair { "repair" } else { "watch" };
         let (git_folder, common) = (worktree.git_folder.to_string_lossy(), worktree.common.to_string_lossy());
         let arguments = [&git_folder, &common, worktree.branch.as_str(), last, mode, &self.temporary];
-        let captured = self.helper(COLLECT, &arguments, b"", &setting.search_path)?;
+        let bounds = (HELPER_OUTPUT, if repair { HELPER_TIME } else { WATCH_TIME });
+        let captured = self.helper_with(COLLECT, &arguments, b"", &setting.search_path, bounds)?;
         let text = String::from_utf8_lossy(&captured.stdout).into_owned();
         let collected = parse(&text).filter(|_| captured.outcome.success()).ok_or_else(|| Error::Helper {
             what: "reading the worktree",

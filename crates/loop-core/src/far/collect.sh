@@ -12,6 +12,12 @@ first() { IFS= read -r line < "$1" || [ -n "$line" ]; }
 regular() { [ -f "$1" ] && [ ! -L "$1" ]; }
 
 if [ "$mode" = repair ]; then
+  # Git would wait for ever at a pipe in place of one of its files.
+  for file in "$common"/config "$common"/config.worktree "$common"/packed-refs "$common"/shallow "$common"/info/* "$common"/objects/info/*; do
+    if [ -e "$file" ] || [ -L "$file" ]; then regular "$file" || rm -rf "$file"; fi
+  done
+  rm -rf "$scratch/large" "$scratch/snapshot.index.new"
+  regular "$scratch/snapshot.index" || rm -rf "$scratch/snapshot.index"
   line=
   if ! regular .git || ! first .git || [ "$line" != "gitdir: $gitdir" ]; then
     rm -rf .git && printf 'gitdir: %s\n' "$gitdir" > .git

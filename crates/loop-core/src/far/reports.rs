@@ -17,7 +17,8 @@ impl Side {
     /// A report that the commit brought along is not one of them, or the agent could commit the counts it likes.
     pub fn reports(&self, glob: &str, path: &str) -> Result<Vec<u8>, Error> {
         let most = MOST.to_string();
-        let captured = self.helper_with(REPORTS, &["read", glob, &most], b"", path, MOST)?;
+        let captured =
+            self.helper_with(REPORTS, &["read", glob, &most], b"", path, (MOST, super::HELPER_TIME))?;
         Ok(if captured.outcome.success() { captured.stdout } else { Vec::new() })
     }
 }

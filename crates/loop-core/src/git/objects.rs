@@ -9,6 +9,9 @@ use crate::exec::Dialog;
 /// Commits looked at before git is asked whether one descends from another.
 const MOST_COMMITS: usize = 256;
 
+/// Largest object that is read into memory; a larger one is as good as none, as nothing that is judged is so large.
+const MOST_BYTES: usize = 16 << 20;
+
 /// The reader; clones share its process.
 #[derive(Debug, Clone)]
 pub(super) struct Objects {
@@ -39,9 +42,18 @@ impl Objects {
             None => self.git.dialog(&["cat-file", "--batch"])?,
         };
         // Only a dialog that came to its end is used again.
-        let answer = ask(&mut dialog, name)?;
-        *place = Some(dialog);
-        Ok(answer)
+        match ask(&mut dialog, name)? {
+            Answer::Object(object) => {
+                *place = Some(dialog);
+                Ok(Some(object))
+            }
+            Answer::Missing => {
+                *place = Some(dialog);
+                Ok(None)
+            }
+            // The dialog is given up with the rest of the answer.
+            Answer::TooLarge => Ok(None),
+        }
     }
 
     /// Whether a commit is in the near history of another; `None` when that is not near enough to tell.
@@ -69,19 +81,28 @@ impl Objects {
     }
 }
 
-fn ask(dialog: &mut Dialog, name: &str) -> Result<Option<Object>, Error> {
+enum Answer {
+    Object(Object),
+    Missing,
+    TooLarge,
+}
+
+fn ask(dialog: &mut Dialog, name: &str) -> Result<Answer, Error> {
     dialog.ask(format!("{name}\n").as_bytes())?;
     let header = dialog.line()?;
     let words: Vec<&str> = header.rsplitn(3, ' ').collect();
     let [size, kind, id] = words[..] else {
         return if header.ends_with(" missing") || header.ends_with(" ambiguous") {
-            Ok(None)
+            Ok(Answer::Missing)
         } else {
             Err(Error::Unexpected("cat-file".into()))
         };
     };
-    let Ok(size) = size.parse::<usize>() else { return Ok(None) };
+    let Ok(size) = size.parse::<usize>() else { return Ok(Answer::Missing) };
+    if size > MOST_BYTES {
+        return Ok(Answer::TooLarge);
+    }
     let content = dialog.bytes(size)?;
     dialog.bytes(1)?;
-    Ok(Some(Object { id: id.to_owned(), kind: kind.to_owned(), content }))
+    Ok(Answer::Object(Object { id: id.to_owned(), kind: kind.to_owned(), content }))
 }

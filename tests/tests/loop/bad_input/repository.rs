@@ -119,3 +119,21 @@ fn a_worktree_that_cannot_be_filled_leaves_no_branch_and_is_made_by_the_resumed_
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert_eq!(world.git(&["show", "agent/files:two.txt"]), "two");
 }
+
+#[test]
+fn repositories_that_a_run_would_fail_on_half_way_are_refused_before_the_start() {
+    let refused = |world: &World, part: &str| {
+        let said = world.loopctl(&["run", "--local", "specs/files.md", "--gate", "check=true"]);
+        assert_eq!(said.code, 2, "{}", said.stderr);
+        assert!(said.stderr.contains(part), "{}", said.stderr);
+        assert!(!world.data().join("runs").exists());
+    };
+    let world = project(&[]);
+    world.git(&["config", "remote.origin.promisor", "true"]);
+    refused(&world, "is a partial clone");
+    world.git(&["config", "--unset", "remote.origin.promisor"]);
+    let mut inside = project(&[]);
+    let data = inside.app().join(".git/loop");
+    inside.environment.push(("LOOP_DATA_DIR".into(), data.to_string_lossy().into_owned()));
+    refused(&inside, "lies in the repository's .git");
+}
