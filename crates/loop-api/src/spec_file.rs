@@ -18,7 +18,9 @@ pub struct SpecHead {
 
 /// Whether a file of the specs folder is a spec: an index and notes are none (BUG-27).
 pub fn is_spec(file: &str) -> bool {
-    file.ends_with(".md") && !file.contains('/') && !["README.md", "LEARNINGS.md"].contains(&file)
+    file.strip_suffix(".md").is_some()
+        && !file.contains('/')
+        && !["README.md", "LEARNINGS.md"].contains(&file)
 }
 
 impl SpecHead {

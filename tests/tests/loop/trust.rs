@@ -233,3 +233,30 @@ fn pipes_in_the_agents_git_folder_hold_nobody_up() {
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert_eq!(run["status"]["progress"]["iteration"], 1, "the commits of the step were taken in");
 }
+
+#[test]
+fn the_agents_git_folder_has_what_the_users_configuration_names() {
+    let lines = "test \"$(git config loop.extra)\" = there\ntest -s $(git rev-parse --git-common-dir)/keys/key\n\
+                 test -n \"$(git reflog show main)\"\ngit cat-file -e \"$BORROWED\"\necho one > one.txt\n";
+    let mut world = world(&format!("{lines}{DONE}"), &[]);
+    write(&world.app().join(".git/extra.conf"), "[loop]\n\textra = there\n");
+    write(&world.app().join(".git/keys/key"), "secret");
+    world.git(&["config", "include.path", "extra.conf"]);
+    // Objects that are borrowed from a store in a cache of HOME, which the sandbox replaces.
+    let lender = world.path("home/.cache/lender");
+    world.git(&["clone", "-q", "--bare", ".", lender.to_str().unwrap()]);
+    let text = world.path("text");
+    std::fs::write(&text, "borrowed").unwrap();
+    let folder = format!("--git-dir={}", lender.display());
+    let borrowed = world.git(&[&folder, "hash-object", "-w", text.to_str().unwrap()]);
+    write(&world.app().join(".git/objects/info/alternates"), &format!("{}/objects\n", lender.display()));
+    world.environment.push(("BORROWED".into(), borrowed));
+    let (said, _) = run(&world, &["check=sh check.sh"]);
+    assert_eq!(
+        said.code,
+        0,
+        "{}{}",
+        said.stderr,
+        std::fs::read_to_string(world.run_folder().join("iter-01.log")).unwrap()
+    );
+}
