@@ -5,11 +5,12 @@ pub(super) const LOOP_FILES: &str = "the loop's own files";
 pub(super) const CI: &str = "CI configuration";
 pub(super) const RUNNER: &str = "test-runner configuration";
 pub(super) const EXPORT: &str = "decides what the gates' checkout holds";
+pub(super) const TOOLS: &str = "chooses the tools that a gate runs";
 pub(super) const MAKE: &str = "build file a gate runs";
 pub(super) const PACKAGE_MANAGER: &str = "package manager configuration a gate uses";
 
 /// Patterns with the reason they share; a name also stands for everything below it.
-pub(super) const ALWAYS: [(&str, &[&str]); 4] = [
+pub(super) const ALWAYS: [(&str, &[&str]); 5] = [
     (LOOP_FILES, &[".loop"]),
     (
         CI,
@@ -80,6 +81,18 @@ pub(super) const ALWAYS: [(&str, &[&str]); 4] = [
         ],
     ),
     (EXPORT, &["**/.gitattributes"]),
+    (
+        TOOLS,
+        &[
+            "rust-toolchain{,.toml}",
+            ".tool-versions",
+            "{.,}mise.toml",
+            ".python-version",
+            // Committed, these would be run instead of what the machine has.
+            "**/node_modules/.bin",
+            "**/{.,}venv/bin",
+        ],
+    ),
 ];
 
 /// What `make` and `just` read first, present or not: a new `GNUmakefile` would hide the Makefile.

@@ -143,6 +143,10 @@ fn each_way_to_weaken_a_check_is_caught() {
         ("A .mocharc.json", ".mocharc.json: test-runner configuration"),
         ("A .mvn/maven.config", ".mvn/maven.config: test-runner configuration"),
         ("A .gitattributes", ".gitattributes: decides what the gates' checkout holds"),
+        ("M rust-toolchain.toml", "rust-toolchain.toml: chooses the tools that a gate runs"),
+        ("A .mise.toml", ".mise.toml: chooses the tools that a gate runs"),
+        ("A web/node_modules/.bin/jest", "web/node_modules/.bin/jest: chooses the tools that a gate runs"),
+        ("A .venv/bin/pytest", ".venv/bin/pytest: chooses the tools that a gate runs"),
     ] {
         assert_eq!(broken(&plain, &[line]), [expected], "{line}");
     }
