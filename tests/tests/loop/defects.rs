@@ -161,7 +161,7 @@ fn bug_29_a_start_that_fails_ends_with_a_reason_a_time_and_a_copied_record() {
 }
 
 #[test]
-fn bug_30_killed_runs_are_taken_up_in_any_order_and_none_keeps_a_step_open() {
+fn bug_4_and_30_killed_runs_are_taken_up_in_any_order_and_none_keeps_a_step_open() {
     let world = world(HONEST);
     for name in ["first", "second"] {
         let more = ["--name", name, "--merge-target", name];
