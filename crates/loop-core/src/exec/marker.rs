@@ -98,7 +98,16 @@ mod tests {
 
     fn sleeper(time: &str, variable: &str, value: &str) -> Child {
         let mut command = Command::new("sleep");
-        command.arg(time).env(variable, value).spawn().expect("sleep exists")
+        let child = command.arg(time).env(variable, value).spawn().expect("sleep exists");
+        // Right after the start the environment can still read as empty.
+        let path = format!("/proc/{}/environ", child.id());
+        for _ in 0..200 {
+            if std::fs::read(&path).is_ok_and(|environment| !environment.is_empty()) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        child
     }
 
     #[test]
