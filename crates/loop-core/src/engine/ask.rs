@@ -124,11 +124,10 @@ impl Engine<'_> {
         variables
             .extend(["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"].map(|name| (name, identity.email.clone())));
         // Keys are out of reach, so a setting that signs every commit would fail each of them.
-        let unsigned = [("COUNT", "2"), ("KEY_0", "commit.gpgSign"), ("VALUE_0", "false")];
-        let unsigned = unsigned.into_iter().chain([("KEY_1", "tag.gpgSign"), ("VALUE_1", "false")]);
-        let named: Vec<(String, String)> =
-            unsigned.map(|(name, value)| (format!("GIT_CONFIG_{name}"), value.to_owned())).collect();
-        variables.extend(named.iter().map(|(name, value)| (name.as_str(), value.clone())));
+        let unsigned = [("GIT_CONFIG_KEY_0", "commit.gpgSign"), ("GIT_CONFIG_VALUE_0", "false")];
+        let tags = [("GIT_CONFIG_KEY_1", "tag.gpgSign"), ("GIT_CONFIG_VALUE_1", "false")];
+        let settings = [("GIT_CONFIG_COUNT", "2")].into_iter().chain(unsigned).chain(tags);
+        variables.extend(settings.map(|(name, value)| (name, value.to_owned())));
         let request = side.request(argv, &variables, question.prompt.as_bytes().to_vec(), limits);
         let mut keep = |collected: Collected| -> Result<(), Error> {
             trusted.keep(&[("head", &collected.head), ("snapshot", &collected.snapshot)])?;

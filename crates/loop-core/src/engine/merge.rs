@@ -56,8 +56,7 @@ impl Engine<'_> {
             );
             return Err(Halt::failed("merge_failed", message));
         }
-        let source = self.trusted.directory().to_string_lossy().into_owned();
-        self.user.run(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", &source, &commit])?;
+        self.hand_over(&commit)?;
         let old = tip.unwrap_or_else(|| "0".repeat(commit.len()));
         let message = format!("loop: run {}", self.created.run_id);
         if let Err(error) = self.user.run(&["update-ref", "-m", &message, &reference, &commit, &old]) {

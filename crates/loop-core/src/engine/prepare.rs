@@ -81,16 +81,8 @@ impl Engine<'_> {
             let parents = [self.created.base_commit.as_str()];
             let time = self.state().created_ms;
             facts.base_commit = self.trusted.commit_tree(&tree, &parents, message, &self.identity, time)?;
-            let source = self.trusted.directory().to_string_lossy().into_owned();
             self.trusted.keep(&[("base", &facts.base_commit)])?;
-            self.user.run(&[
-                "fetch",
-                "--quiet",
-                "--no-tags",
-                "--no-write-fetch-head",
-                &source,
-                &facts.base_commit,
-            ])?;
+            self.hand_over(&facts.base_commit)?;
         }
         facts.base_tree = self.trusted.tree(&facts.base_commit)?;
         if !facts.plan_path.is_empty() {
@@ -226,8 +218,7 @@ impl Engine<'_> {
             self.user.run(&["worktree", "prune"])?;
             let branch = format!("refs/heads/{}", facts.run_branch);
             if self.user.commit(&branch)?.is_none() {
-                let source = self.trusted.directory().to_string_lossy().into_owned();
-                self.user.run(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", &source, &head])?;
+                self.hand_over(&head)?;
                 self.user.run(&["update-ref", &branch, &head])?;
             }
             self.user.run(&[

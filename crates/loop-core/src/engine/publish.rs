@@ -27,6 +27,12 @@ impl Engine<'_> {
         }
     }
 
+    /// Copies a commit from the trusted repository into the user's; no ref moves.
+    pub(super) fn hand_over(&self, commit: &str) -> Result<(), Error> {
+        let source = self.trusted.directory().to_string_lossy().into_owned();
+        self.user.run(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", &source, commit]).map(drop)
+    }
+
     fn try_publish(&self) -> Result<Option<String>, Error> {
         let (Some(facts), Some((head, _))) = (&self.state().worktree, &self.state().checkpoint) else {
             return Ok(None);
@@ -45,8 +51,7 @@ impl Engine<'_> {
                 "{branch} was moved by somebody else and is left as it is, at {foreign}"
             )));
         }
-        let source = self.trusted.directory().to_string_lossy().into_owned();
-        self.user.run(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", &source, head])?;
+        self.hand_over(head)?;
         let old = now.unwrap_or_else(|| "0".repeat(head.len()));
         let message = format!("loop: run {}", self.created.run_id);
         self.user.run(&["update-ref", "-m", &message, &reference, head, &old])?;
