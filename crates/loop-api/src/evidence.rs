@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::GateOutcome;
 use crate::run::Protect;
+use crate::usage::Usage;
 
 /// `_type` of an in-toto statement, version 1.
 pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
@@ -71,12 +72,13 @@ pub struct Predicate {
     pub review: String,
     /// SHA-256 over mode, blob and path of every protected file of the head commit.
     pub protected_sha256: String,
-    /// Digest of the last journal record before this file was written.
+    /// Digest of the journal record that completed the run.
     pub journal_head: String,
     /// Iterations that the run took.
     pub iterations: u32,
-    /// Tokens and cost; null for an adapter that reports none.
-    pub usage: Option<serde_json::Value>,
+    /// Tokens and cost by the agents' own word; null for an adapter that reports none.
+    #[serde(default)]
+    pub usage: Option<Usage>,
 }
 
 /// A gate before and after.

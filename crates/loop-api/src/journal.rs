@@ -6,8 +6,8 @@
 mod event;
 
 pub use event::{
-    Created, Event, GateOutcome, Granted, Implemented, Merged, Outcome, PlanFacts, Refusal, Reviewed,
-    Verdict, Verified, Violation, WorktreeFacts,
+    AgentRun, Created, Event, GateOutcome, Granted, Implemented, Merged, Outcome, PlanFacts, Postmortem,
+    Refusal, Reviewed, Verdict, Verified, Violation, WorktreeFacts,
 };
 
 use serde::{Deserialize, Serialize};

@@ -11,3 +11,5 @@ pub mod naming;
 pub mod phase;
 pub mod run;
 pub mod spec_file;
+pub mod summary;
+pub mod usage;

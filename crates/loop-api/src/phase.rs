@@ -126,6 +126,8 @@ pub enum ExitReason {
     CompletionRefused,
     /// Only blocked tasks are left.
     PlanBlocked,
+    /// The run used what its limits on cost or tokens allow.
+    BudgetExceeded,
     /// The run's own deadline passed.
     TimedOut,
     /// Canceled by the user.
@@ -143,6 +145,7 @@ impl ExitReason {
             Self::AgentFailed => "agent_failed",
             Self::CompletionRefused => "completion_refused",
             Self::PlanBlocked => "plan_blocked",
+            Self::BudgetExceeded => "budget_exceeded",
             Self::TimedOut => "timed_out",
             Self::Canceled => "canceled",
             Self::Failed => "failed",

@@ -4,10 +4,13 @@ mod spec;
 mod status;
 
 pub use spec::{
-    Agent, CompletionMode, Delivery, DeliveryMode, Gate, GateWhen, Limits, LoopRunSpec, LoopSettings,
-    MergeStrategy, Protect, Provider, Repository, Require, Review, Task, Worktree,
+    Agent, ArtifactMode, Artifacts, CompletionMode, Delivery, DeliveryMode, Gate, GateWhen, Limits,
+    LoopRunSpec, LoopSettings, MergeStrategy, Postmortem, Protect, Provider, Repository, Require, Review,
+    Task, Worktree,
 };
-pub use status::{Condition, LoopRunStatus, Progress, RunResult, StepSummary, WorktreeStatus};
+pub use status::{
+    Condition, LoopRunStatus, PostmortemStatus, Progress, RunResult, StepSummary, UsageStatus, WorktreeStatus,
+};
 
 use serde::{Deserialize, Serialize};
 

@@ -8,6 +8,7 @@ mod finish;
 mod gates;
 mod implement;
 mod merge;
+mod postmortem;
 mod prepare;
 mod publish;
 mod review;
@@ -26,7 +27,7 @@ use loop_api::journal::{Created, Event, Outcome, Record, WorktreeFacts};
 use loop_api::phase::StepPhase;
 
 use crate::control::{Control, Signals, Stop};
-use crate::exec::{self, Isolation};
+use crate::exec::{self, Counts, Isolation};
 use crate::far::{self, Setting, Side, Worktree};
 use crate::git::{self, Git, Identity, Trusted};
 use crate::machine::{Next, State, Step, next};
@@ -137,12 +138,13 @@ impl Halt {
 struct Finished {
     exit_code: i32,
     output_path: String,
+    output: Counts,
     outcome: Outcome,
 }
 
 impl Finished {
     fn new(outcome: Outcome) -> Self {
-        Self { exit_code: 0, output_path: String::new(), outcome }
+        Self { exit_code: 0, output_path: String::new(), output: Counts::default(), outcome }
     }
 }
 
@@ -271,6 +273,7 @@ impl<'a> Engine<'a> {
         loop {
             match next(self.state(), now_ms()) {
                 Next::Record(event) => self.append(event)?,
+                Next::Analyze(reason) => self.analyze(&reason)?,
                 Next::Finish => return Ok(End::Ended),
                 Next::Run(step) => {
                     if let Some(end) = self.step(step)? {
@@ -321,6 +324,8 @@ impl<'a> Engine<'a> {
             exit_code: finished.exit_code,
             duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             output_path: finished.output_path,
+            output_bytes: finished.output.bytes,
+            output_lines: finished.output.lines,
             outcome: finished.outcome,
         })?;
         if phase == StepPhase::Implementation {

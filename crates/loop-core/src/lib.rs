@@ -1,5 +1,6 @@
 //! The loop: machine, driver, executor, git, gates and evidence. No Kubernetes.
 
+pub mod agent;
 pub mod config;
 pub mod control;
 pub mod counts;
@@ -14,6 +15,7 @@ mod notes;
 pub mod object;
 mod prompt;
 pub mod protect;
+pub mod record;
 pub mod replay;
 mod retry;
 pub mod store;

@@ -2,8 +2,8 @@
 
 use loop_api::phase::RunPhase;
 use loop_api::run::{
-    API_VERSION, Condition, KIND, LoopRun, LoopRunStatus, Metadata, Progress, RunResult, WorktreeStatus,
-    rfc3339,
+    API_VERSION, Condition, KIND, LoopRun, LoopRunStatus, Metadata, PostmortemStatus, Progress, RunResult,
+    UsageStatus, WorktreeStatus, rfc3339,
 };
 
 use crate::machine::State;
@@ -23,6 +23,7 @@ pub fn loop_run(state: &State, run: &RunDir, alive: bool) -> Option<LoopRun> {
             tasks_total,
             last_event_time: rfc3339(state.last_ms),
         },
+        usage: usage(state),
         worktree: state.worktree.as_ref().map(|facts| WorktreeStatus {
             provider: facts.provider.clone(),
             path: facts.worktree_path.clone(),
@@ -36,6 +37,14 @@ pub fn loop_run(state: &State, run: &RunDir, alive: bool) -> Option<LoopRun> {
         result: state.ended.as_ref().map(|(exit, reason, message)| RunResult {
             exit_reason: exit.as_str().into(),
             message: if message.is_empty() { reason.clone() } else { format!("{reason}: {message}") },
+        }),
+        summary: crate::record::summary(state, run).filter(|_| state.phase.is_terminal()),
+        postmortem: state.postmortem.as_ref().map(|postmortem| PostmortemStatus {
+            status: postmortem.status.clone(),
+            verdict: postmortem.verdict.clone(),
+            root_cause: postmortem.root_cause.clone(),
+            message: postmortem.message.clone(),
+            reports: postmortem.reports.clone(),
         }),
         steps: state.steps.clone(),
         artifacts_path: run.path().to_string_lossy().into_owned(),
@@ -54,6 +63,16 @@ pub fn loop_run(state: &State, run: &RunDir, alive: bool) -> Option<LoopRun> {
         },
         spec: created.spec.clone(),
         status: Some(status),
+    })
+}
+
+/// What the agents used; absent until one of them has reported something.
+fn usage(state: &State) -> Option<UsageStatus> {
+    (!state.usage.is_empty()).then(|| UsageStatus {
+        tokens: state.usage.tokens().total(),
+        cost_usd: state.usage.cost_usd(),
+        source: "reported".into(),
+        incomplete: state.usage.incomplete,
     })
 }
 

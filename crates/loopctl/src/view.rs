@@ -6,6 +6,7 @@ pub(crate) mod summary;
 pub(crate) mod table;
 
 use loop_api::phase::RunPhase;
+use loop_api::usage::Usage;
 use loop_core::machine::State;
 use loop_core::object::is_interrupted;
 use loop_core::store::RunDir;
@@ -42,4 +43,10 @@ pub(crate) fn short(commit: &str) -> &str {
 /// A number with its word in the right form.
 pub(crate) fn count(number: usize, word: &str) -> String {
     if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
+}
+
+/// Tokens and cost as people say them.
+pub(crate) fn used(usage: &Usage) -> String {
+    let least = if usage.incomplete > 0 { "at least " } else { "" };
+    format!("{least}{} tokens, ${}", usage.tokens().total(), usage.cost_usd())
 }

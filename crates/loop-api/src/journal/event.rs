@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::completion::Token;
 use crate::phase::{ExitReason, StepPhase, WatchdogAction, WatchdogSignal};
 use crate::run::LoopRunSpec;
+use crate::usage::Usage;
 
 /// What happened. Wire names are those of requirements section 10 where they exist.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,6 +53,19 @@ pub enum Event {
         /// Pause before the next try in milliseconds.
         wait_ms: u64,
     },
+    /// A process of an agent that reports what it does is about to start.
+    AgentStarted {
+        /// The open step.
+        step_id: String,
+        /// Session that it begins or continues, as the CLI names it.
+        session: String,
+        /// Whether it continues one.
+        resumed: bool,
+        /// Bytes of raw output that earlier processes of the step left in its `.jsonl`.
+        raw_offset: u64,
+    },
+    /// That process ended, or was found dead; what it used is counted here and nowhere else.
+    AgentFinished(Box<AgentRun>),
     /// A snapshot of the worktree was taken in.
     Checkpoint {
         /// The open step.
@@ -71,6 +85,12 @@ pub enum Event {
         duration_ms: u64,
         /// Log, relative to the run's folder; empty without one.
         output_path: String,
+        /// Bytes printed into that log, also those that were dropped from it.
+        #[serde(default)]
+        output_bytes: u64,
+        /// Lines printed into that log.
+        #[serde(default)]
+        output_lines: u64,
         /// What came of it.
         outcome: Outcome,
     },
@@ -122,6 +142,56 @@ pub enum Event {
         /// Why it was left; empty when cleaned.
         message: String,
     },
+    /// An ended run is being analysed (EVT-12).
+    PostmortemStart {
+        /// How the run ended, for instance `run_completed`, or `manual` (ART-37).
+        reason: String,
+    },
+    /// The analysis is over; it never changes how the run ended (EVT-13, ART-28).
+    PostmortemEnd(Box<Postmortem>),
+}
+
+/// A process of an agent, by its own report.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AgentRun {
+    /// The open step.
+    pub step_id: String,
+    /// Session as the process named it at last; what a later process continues.
+    pub session: String,
+    /// Name and version of the CLI, for instance `claude 2.1.197`; empty when it said none.
+    pub program: String,
+    /// Model as it was announced; empty when it was not.
+    pub model: String,
+    /// `worked`, or the class of its error: `rate_limited`, `overloaded`, `auth`, `billing`, `context`, `max_turns`,
+    /// `refused`, `network`, `session_lost`, `crash`, `timeout`, `idle`, `stopped`, `interrupted`.
+    pub ending: String,
+    /// Turns by its own count.
+    pub turns: u32,
+    /// Lines of its output that could not be read as events.
+    pub unread_lines: u64,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// An analysis of an ended run by an agent: its opinion, not evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Postmortem {
+    /// `ok`, `failed`, or `skipped` when no agent could be asked.
+    pub status: String,
+    /// `pass` or `fail` by the report on spec compliance; empty when it has none that can be read.
+    pub verdict: String,
+    /// `spec gap`, `implementation deviation` or `execution failure` by the summary; empty likewise.
+    pub root_cause: String,
+    /// Why it failed or was skipped; empty when ok.
+    pub message: String,
+    /// Reports that were written, relative to the run's folder.
+    pub reports: Vec<String>,
+    /// Milliseconds.
+    pub duration_ms: u64,
+    /// What the analysing agent used; not part of the run's own usage.
+    pub usage: Usage,
 }
 
 /// The first record.

@@ -27,6 +27,10 @@ pub struct LoopRunSpec {
     pub worktree: Worktree,
     /// What happens with a verified tree.
     pub delivery: Delivery,
+    /// The analysis after the end.
+    pub postmortem: Postmortem,
+    /// Where the record of the run is kept.
+    pub artifacts: Artifacts,
 }
 
 /// Which repository, and from where in it.
@@ -56,20 +60,18 @@ pub struct Task {
 }
 
 /// Who implements.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Agent {
-    /// Name of the adapter; this version knows `script`.
+    /// Name of the adapter, `claude` or `script`; empty = `script` where the base commit has `.loop/agent.sh`, else
+    /// `claude`.
     pub adapter: String,
+    /// Model, as the CLI names it; absent = the adapter's default (CFG-11).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// For `script`: the executable, absolute, instead of `.loop/agent.sh` of the base commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
-}
-
-impl Default for Agent {
-    fn default() -> Self {
-        Self { adapter: "script".into(), script: None }
-    }
 }
 
 /// Who reviews.
@@ -78,11 +80,17 @@ impl Default for Agent {
 pub struct Review {
     /// Whether each iteration is reviewed (CFG-15).
     pub enabled: bool,
+    /// Adapter of the reviewer; absent = the implementer's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
+    /// Model of the reviewer; absent = the implementer's (CFG-12).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
 }
 
 impl Default for Review {
     fn default() -> Self {
-        Self { enabled: true }
+        Self { enabled: true, adapter: None, model: None }
     }
 }
 
@@ -203,11 +211,29 @@ pub struct Limits {
     pub agent_step_seconds: u32,
     /// For silence of an agent.
     pub agent_idle_seconds: u32,
+    /// Until the first output of an agent that announces itself, as `claude` does.
+    pub agent_start_seconds: u32,
+    /// For an agent's process to end after it gave its result.
+    pub agent_exit_seconds: u32,
+    /// US dollars that agents may use, as a decimal text such as `"25"`; checked between steps. Absent = no limit.
+    #[serde(rename = "costUSD", skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<String>,
+    /// Tokens that agents may use, of all kinds together; checked between steps. Absent = no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { active_deadline_seconds: None, agent_step_seconds: 3600, agent_idle_seconds: 900 }
+        Self {
+            active_deadline_seconds: None,
+            agent_step_seconds: 3600,
+            agent_idle_seconds: 900,
+            agent_start_seconds: 120,
+            agent_exit_seconds: 60,
+            cost_usd: None,
+            tokens: None,
+        }
     }
 }
 
@@ -277,4 +303,49 @@ pub struct Delivery {
     pub target_branch: String,
     /// How.
     pub strategy: MergeStrategy,
+}
+
+/// The analysis of an ended run by an agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Postmortem {
+    /// Whether it is made at every end (CFG-40).
+    pub enabled: bool,
+    /// Model; absent = the implementer's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+impl Default for Postmortem {
+    fn default() -> Self {
+        Self { enabled: true, model: None }
+    }
+}
+
+/// Where the files of a run's record are kept (ART-2, DOM-36); the journal is always in the data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum ArtifactMode {
+    /// In the data directory, with a copy under `logs/loop/` of the workspace.
+    #[default]
+    Mirror,
+    /// Only under `logs/loop/` of the workspace, once the run has ended.
+    Workspace,
+    /// Only in the data directory.
+    Global,
+}
+
+/// The record of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Artifacts {
+    /// Where it is kept (CFG-23).
+    pub mode: ArtifactMode,
+    /// Whether `summary.json` is written (CFG-39).
+    pub summary: bool,
+}
+
+impl Default for Artifacts {
+    fn default() -> Self {
+        Self { mode: ArtifactMode::Mirror, summary: true }
+    }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::phase::RunPhase;
+use crate::summary::Summary;
 
 /// Where a run stands. Every field is derived; nothing here decides anything.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -14,12 +15,21 @@ pub struct LoopRunStatus {
     pub conditions: Vec<Condition>,
     /// How far the loop is.
     pub progress: Progress,
+    /// What the agents used; absent when none of them reports it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<UsageStatus>,
     /// Branch and worktree; absent until they are made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worktree: Option<WorktreeStatus>,
     /// How it ended; absent until then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<RunResult>,
+    /// The fields of `summary.json`; absent until the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Summary>,
+    /// What an agent thinks of the ended run; absent until it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postmortem: Option<PostmortemStatus>,
     /// The last ten steps, oldest first.
     pub steps: Vec<StepSummary>,
     /// Folder with journal, logs and evidence.
@@ -31,6 +41,38 @@ pub struct LoopRunStatus {
     /// RFC 3339; absent before the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<String>,
+}
+
+/// What the agents of a run used, its postmortem not included.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UsageStatus {
+    /// Tokens of all kinds.
+    pub tokens: u64,
+    /// US dollars as a decimal text.
+    #[serde(rename = "costUSD")]
+    pub cost_usd: String,
+    /// `reported`: the agents' own word.
+    pub source: String,
+    /// Processes that ended before they said what they used; with any, the numbers are lower bounds.
+    pub incomplete: u32,
+}
+
+/// An agent's opinion of an ended run.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PostmortemStatus {
+    /// `ok`, `failed` or `skipped`.
+    pub status: String,
+    /// `pass`, `fail` or empty.
+    pub verdict: String,
+    /// `spec gap`, `implementation deviation`, `execution failure` or empty.
+    pub root_cause: String,
+    /// Why it failed or was skipped.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// Reports, relative to `artifactsPath`.
+    pub reports: Vec<String>,
 }
 
 /// One observation about a run, as Kubernetes' `meta/v1 Condition`.

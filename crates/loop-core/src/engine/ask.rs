@@ -9,7 +9,7 @@ use loop_api::phase::StepPhase;
 
 use super::gates::seconds;
 use super::{Engine, Error, Halt};
-use crate::exec::{self, Ended, KEEP, Limits, OutputFile, Sink, Stream};
+use crate::exec::{self, Counts, Ended, KEEP, Limits, OutputFile, Sink, Stream};
 use crate::far::Collected;
 use crate::machine::Step;
 use crate::retry::{self, Decision, Ending, Used};
@@ -35,6 +35,7 @@ pub(super) struct Answer {
     pub(super) ending: Ending,
     pub(super) message: String,
     pub(super) complaint: String,
+    pub(super) output: Counts,
 }
 
 /// Output of an agent: everything to disk, the end of standard output in memory.
@@ -168,7 +169,7 @@ impl Engine<'_> {
         if let Some(error) = sink.failure.take() {
             return Err(Halt::Fatal(error));
         }
-        sink.file.finish().map_err(|error| Halt::io(&log, error))?;
+        let output = sink.file.finish().map_err(|error| Halt::io(&log, error))?;
         let outcome = outcome.map_err(|error| match error {
             // What kills its own executor has failed, and not the engine.
             exec::Error::Lost(_) => Halt::failed("runner_execution_failed", error.to_string()),
@@ -179,7 +180,7 @@ impl Engine<'_> {
         }
         let message =
             String::from_utf8_lossy(&sink.message[sink.message.len().saturating_sub(MESSAGE)..]).into_owned();
-        Ok(read_answer(&outcome, message, &sink.file.tail_text()))
+        Ok(Answer { output, ..read_answer(&outcome, message, &sink.file.tail_text()) })
     }
 
     /// What an agent is told by its environment.
@@ -238,5 +239,5 @@ fn read_answer(outcome: &exec::Outcome, message: String, tail: &str) -> Answer {
             }
         },
     };
-    Answer { code, ending, message, complaint }
+    Answer { code, ending, message, complaint, output: Counts::default() }
 }

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Engine, Finished, Halt};
 use crate::counts;
-use crate::exec::{Ended, KEEP, Limits, OutputFile, Sink, Stream};
+use crate::exec::{Counts, Ended, KEEP, Limits, OutputFile, Sink, Stream};
 use crate::far::{Setting, Side};
 use crate::git::Trusted;
 use crate::machine::Step;
@@ -183,7 +183,8 @@ impl Engine<'_> {
         let text = summary(&gates.verified) + &notes;
         crate::store::replace_file(&log, text.as_bytes()).map_err(|error| Halt::io(&log, error))?;
         let exit_code = i32::from(!gates.verified.passed());
-        Ok(Finished { exit_code, output_path, outcome: Outcome::Verified(gates.verified) })
+        let output = Counts { bytes: text.len() as u64, lines: text.lines().count() as u64, dropped: 0 };
+        Ok(Finished { exit_code, output_path, output, outcome: Outcome::Verified(gates.verified) })
     }
 
     /// Runs the gates on a commit; a clean run starts from nothing and includes the final ones.

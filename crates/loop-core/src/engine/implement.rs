@@ -50,9 +50,10 @@ impl Engine<'_> {
                 self.run.join(&output_path).display()
             );
             let outcome = Outcome::Failed { reason, message };
-            return Ok(Finished { exit_code: answer.code, output_path, outcome });
+            return Ok(Finished { exit_code: answer.code, output_path, output: answer.output, outcome });
         }
-        Ok(Finished { exit_code: answer.code, output_path, outcome: Outcome::Implemented(Box::new(judged)) })
+        let outcome = Outcome::Implemented(Box::new(judged));
+        Ok(Finished { exit_code: answer.code, output_path, output: answer.output, outcome })
     }
 
     /// The watchdog's advice, when the iteration before earned a rewrite.

@@ -48,6 +48,6 @@ impl Engine<'_> {
             )
         };
         let outcome = Outcome::Reviewed(Reviewed { tree: work.tree, verdict, findings });
-        Ok(Finished { exit_code: answer.code, output_path, outcome })
+        Ok(Finished { exit_code: answer.code, output_path, output: answer.output, outcome })
     }
 }

@@ -37,10 +37,19 @@ impl State {
                 self.open.is_none() && self.may_start(*phase, *iteration)
             }
             Event::StepFinished { step_id, outcome, .. } => {
-                self.open.as_ref().is_some_and(|open| open.id == *step_id && self.fits(open.phase, outcome))
+                self.agent.is_none()
+                    && self
+                        .open
+                        .as_ref()
+                        .is_some_and(|open| open.id == *step_id && self.fits(open.phase, outcome))
             }
             // Also after the end: the cleanup is a step too, and a cancelled run may have left one open.
             Event::StepInterrupted { step_id } => self.is_step(step_id),
+            Event::AgentStarted { step_id, .. } => {
+                let asks = is_open(StepPhase::Implementation) || is_open(StepPhase::Review);
+                running && asks && self.is_step(step_id) && self.agent.is_none()
+            }
+            Event::AgentFinished(run) => self.agent.as_ref().is_some_and(|open| open.step_id == run.step_id),
             Event::Checkpoint { step_id, .. } | Event::AgentRetry { step_id, .. } => {
                 running && self.is_step(step_id)
             }
@@ -63,6 +72,8 @@ impl State {
                 deciding && *iteration == self.iteration && !self.current.finished
             }
             Event::RunFailed { .. } => deciding,
+            Event::PostmortemStart { .. } => ended && self.open.is_none() && !self.analysing,
+            Event::PostmortemEnd(_) => ended && self.analysing,
         }
     }
 

@@ -1,11 +1,13 @@
 //! The next move of a run.
 
-use loop_api::journal::Event;
+use loop_api::journal::{Event, Postmortem};
 use loop_api::phase::{ExitReason, StepPhase};
 
+use super::budget;
 use super::grant;
 use super::judge::judge;
 use super::state::State;
+use crate::agent;
 
 /// A step for the driver to execute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub enum Next {
     Run(Step),
     /// Append this decision.
     Record(Event),
+    /// Have an agent analyse the ended run, for this reason (ART-37).
+    Analyze(String),
     /// Nothing is left to do.
     Finish,
 }
@@ -43,6 +47,18 @@ pub fn next(state: &State, now: i64) -> Next {
         Next::Run(Step { phase, iteration, attempt: state.next_attempt(phase, iteration), clean })
     };
     if state.ended.is_some() {
+        if state.analysing {
+            let message = "the engine was killed while the agent was at it; loopctl analyze asks again";
+            return Next::Record(Event::PostmortemEnd(Box::new(Postmortem {
+                status: "failed".into(),
+                message: message.into(),
+                ..Postmortem::default()
+            })));
+        }
+        let analyses = agent::adapter(&spec.agent.adapter).is_some_and(|adapter| adapter.analyses);
+        if spec.postmortem.enabled && analyses && state.postmortem.is_none() {
+            return Next::Analyze(super::end_label(state));
+        }
         let clean_up = state.phase == loop_api::phase::RunPhase::Completed
             && state.merged.is_some()
             && state.cleanup.is_none();
@@ -98,13 +114,19 @@ pub fn next(state: &State, now: i64) -> Next {
                 ),
             });
         }
-        return run(StepPhase::Implementation, state.iteration + 1, false);
     }
-    if current.implemented.is_none() {
-        return run(StepPhase::Implementation, state.iteration, false);
-    }
-    if spec.review.enabled && current.reviewed.is_none() {
-        return run(StepPhase::Review, state.iteration, false);
+    let asks = if state.iteration == 0 || current.finished {
+        Some((StepPhase::Implementation, state.iteration + 1))
+    } else if current.implemented.is_none() {
+        Some((StepPhase::Implementation, state.iteration))
+    } else if spec.review.enabled && current.reviewed.is_none() {
+        Some((StepPhase::Review, state.iteration))
+    } else {
+        None
+    };
+    if let Some((phase, iteration)) = asks {
+        // Before agents only: gates cost nothing, and may be all that is missing for the grant.
+        return budget::exceeded(state).map_or_else(|| run(phase, iteration, false), Next::Record);
     }
     if !spec.gates.is_empty() && current.verified.is_none() {
         // A request that everything but the gates would grant is verified from scratch, so the grant rests on it.

@@ -1,10 +1,12 @@
 //! What a journal's events add up to.
 
 use loop_api::journal::{
-    Created, Event, Granted, Implemented, Merged, Outcome, Refusal, Reviewed, Verified, WorktreeFacts,
+    AgentRun, Created, Event, Granted, Implemented, Merged, Outcome, Postmortem, Refusal, Reviewed, Verified,
+    WorktreeFacts,
 };
 use loop_api::phase::{ExitReason, RunPhase, StepPhase, WatchdogAction, WatchdogSignal};
 use loop_api::run::{LoopRunSpec, StepSummary};
+use loop_api::usage::Usage;
 
 /// An event that cannot follow from the state it meets.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -27,6 +29,26 @@ pub struct OpenStep {
     pub iteration: u32,
     /// Whether a verification started from an empty checkout.
     pub clean: bool,
+}
+
+/// A session of an agent, by which a later process can go on where an earlier one was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// As the CLI names it.
+    pub id: String,
+    /// Iteration whose implementation it belongs to.
+    pub iteration: u32,
+}
+
+/// A process of an agent without an end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenAgent {
+    /// Its step.
+    pub step_id: String,
+    /// Its session.
+    pub session: String,
+    /// Where its raw output begins in the step's `.jsonl`, in bytes.
+    pub raw_offset: u64,
 }
 
 /// What the iteration in progress has come to.
@@ -115,6 +137,20 @@ pub struct State {
     pub steps: Vec<StepSummary>,
     /// Implementations that ended.
     pub implementations: u32,
+    /// Exit code and log of the last implementation that ended.
+    pub last_implementation: Option<(i32, String)>,
+    /// Process of an agent without an end.
+    pub agent: Option<OpenAgent>,
+    /// Session of the last implementation, as long as it can be continued.
+    pub session: Option<Session>,
+    /// What the agents of all steps used.
+    pub usage: Usage,
+    /// Cost in billionths of a dollar, and tokens, used before the run was last tried again.
+    pub used_before: (u64, u64),
+    /// Whether an analysis has begun that has no end.
+    pub analysing: bool,
+    /// The last analysis of this end.
+    pub postmortem: Option<Postmortem>,
     /// Time and duration bookkeeping of the open step.
     step_started_ms: i64,
     last_step: (Option<StepPhase>, u32),
@@ -193,9 +229,24 @@ impl State {
             Event::Checkpoint { head, snapshot, .. } => {
                 self.checkpoint = Some((head.clone(), snapshot.clone()));
             }
-            Event::StepFinished { duration_ms, outcome, .. } => self.finish_step(*duration_ms, outcome),
+            Event::AgentStarted { step_id, session, raw_offset, .. } => {
+                let open =
+                    OpenAgent { step_id: step_id.clone(), session: session.clone(), raw_offset: *raw_offset };
+                self.note_session(session);
+                self.agent = Some(open);
+            }
+            Event::AgentFinished(run) => self.finish_agent(run),
+            Event::StepFinished { duration_ms, outcome, exit_code, output_path, .. } => {
+                if self.open.as_ref().is_some_and(|open| open.phase == StepPhase::Implementation) {
+                    self.last_implementation = Some((*exit_code, output_path.clone()));
+                }
+                self.finish_step(*duration_ms, outcome);
+            }
             Event::StepInterrupted { .. } => {
                 self.open = None;
+                if self.agent.take().is_some() {
+                    self.usage.incomplete += 1;
+                }
                 self.note_step("interrupted", u64::try_from(ts - self.step_started_ms).unwrap_or(0), "");
             }
             Event::CompletionRefused(refusal) => {
@@ -236,6 +287,11 @@ impl State {
             Event::WorktreeRemoved { status, message } => {
                 self.cleanup = Some((status.clone(), message.clone()));
             }
+            Event::PostmortemStart { .. } => self.analysing = true,
+            Event::PostmortemEnd(postmortem) => {
+                self.analysing = false;
+                self.postmortem = Some((**postmortem).clone());
+            }
             Event::WorktreeProviderSelected { .. } | Event::AgentRetry { .. } => {}
         }
         Ok(())
@@ -257,10 +313,38 @@ impl State {
             self.last_refusal = None;
             self.step_failure = None;
             self.ended = None;
+            self.used_before = (self.usage.cost_nano_usd, self.usage.tokens().total());
+            self.analysing = false;
+            self.postmortem = None;
             if self.granted.is_none() && self.iteration > 0 {
                 self.current.finished = true;
             }
         }
+    }
+
+    fn note_session(&mut self, session: &str) {
+        let implementing = self.open.as_ref().filter(|open| open.phase == StepPhase::Implementation);
+        if let Some(open) = implementing.filter(|_| !session.is_empty()) {
+            self.session = Some(Session { id: session.to_owned(), iteration: open.iteration });
+        }
+    }
+
+    fn finish_agent(&mut self, run: &AgentRun) {
+        self.agent = None;
+        self.usage.add(&run.usage);
+        self.note_session(&run.session);
+        // Nothing is left to continue, or it would fail in the same way again.
+        if ["session_lost", "context"].contains(&run.ending.as_str()) {
+            self.session = None;
+        }
+    }
+
+    /// The session that an implementation of this iteration goes on with.
+    pub fn session_of(&self, iteration: u32) -> Option<&str> {
+        self.session
+            .as_ref()
+            .filter(|session| session.iteration == iteration)
+            .map(|session| session.id.as_str())
     }
 
     fn finish_step(&mut self, duration_ms: u64, outcome: &Outcome) {

@@ -148,7 +148,15 @@ impl Run {
 
     fn finish(&mut self, step_id: String, outcome: Outcome) {
         let output_path = String::new();
-        self.append(Event::StepFinished { step_id, exit_code: 0, duration_ms: 1, output_path, outcome });
+        self.append(Event::StepFinished {
+            step_id,
+            exit_code: 0,
+            duration_ms: 1,
+            output_path,
+            output_bytes: 0,
+            output_lines: 0,
+            outcome,
+        });
     }
 
     fn verified(&self, step: Step, tree: &str, exit_code: i32) -> Outcome {
@@ -171,7 +179,7 @@ impl Run {
         let mut worked = false;
         loop {
             let step = match next(&self.state, self.now) {
-                Next::Finish => return decisions,
+                Next::Finish | Next::Analyze(_) => return decisions,
                 Next::Record(event) => {
                     decisions.push(event.clone());
                     self.append(event);

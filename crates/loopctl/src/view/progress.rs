@@ -4,7 +4,7 @@ use loop_api::journal::{Event, GateOutcome, Outcome, Record, Verdict};
 use loop_api::phase::{StepPhase, WatchdogAction};
 use loop_core::machine::State;
 
-use super::{count, duration, short};
+use super::{count, duration, short, used};
 use crate::printer::{BAD, BOLD, DIM, GOOD, paint};
 
 /// The lines for an event; `state` is the state after it.
@@ -80,7 +80,24 @@ pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
             vec![format!("worktree removed, its diff saved{message}")]
         }
         Event::WorktreeRemoved { message, .. } => vec![format!("worktree kept: {message}")],
+        Event::AgentStarted { resumed: true, .. } => vec![paint(DIM, "  the agent goes on where it was")],
+        Event::AgentStarted { .. } => Vec::new(),
+        Event::AgentFinished(run) if run.usage.is_empty() => Vec::new(),
+        Event::AgentFinished(run) => vec![paint(DIM, &format!("  used {}", used(&run.usage)))],
+        Event::PostmortemStart { .. } => vec![paint(DIM, "an agent looks back at the run ...")],
+        Event::PostmortemEnd(postmortem) => vec![match postmortem.status.as_str() {
+            "ok" => format!(
+                "postmortem, an agent's opinion: spec compliance {}, root cause {}",
+                or_unsaid(&postmortem.verdict),
+                or_unsaid(&postmortem.root_cause)
+            ),
+            status => format!("postmortem {status}: {}", postmortem.message),
+        }],
     }
+}
+
+fn or_unsaid(text: &str) -> &str {
+    if text.is_empty() { "not said" } else { text }
 }
 
 fn started(phase: StepPhase, iteration: u32, attempt: u32, clean: bool) -> Vec<String> {

@@ -6,6 +6,7 @@ use crate::completion::Token;
 use crate::journal::*;
 use crate::phase::{ExitReason, StepPhase, WatchdogAction, WatchdogSignal};
 use crate::run::{Gate, GateWhen, LoopRunSpec, Require};
+use crate::usage::{Tokens, Usage};
 
 /// Texts with what JSON has to escape, and what it need not.
 fn text() -> impl Strategy<Value = String> {
@@ -182,10 +183,55 @@ fn step_event() -> impl Strategy<Value = Event> {
                 exit_code,
                 duration_ms,
                 output_path,
+                output_bytes: duration_ms,
+                output_lines: duration_ms / 2,
                 outcome
             }
         ),
         text().prop_map(|step_id| Event::StepInterrupted { step_id }),
+        (text(), text(), any::<bool>(), any::<u64>()).prop_map(|(step_id, session, resumed, raw_offset)| {
+            Event::AgentStarted { step_id, session, resumed, raw_offset }
+        }),
+        (text(), text(), any::<u32>(), usage()).prop_map(|(step_id, ending, turns, usage)| {
+            Event::AgentFinished(Box::new(AgentRun {
+                session: step_id.clone(),
+                program: ending.clone(),
+                model: step_id.clone(),
+                unread_lines: u64::from(turns),
+                step_id,
+                ending,
+                turns,
+                usage,
+            }))
+        }),
+    ]
+}
+
+fn usage() -> impl Strategy<Value = Usage> {
+    let tokens = any::<[u64; 4]>().prop_map(|[input, output, cache_read, cache_write]| Tokens {
+        input,
+        output,
+        cache_read,
+        cache_write,
+    });
+    (prop::collection::btree_map(text(), tokens, 0..3), any::<u64>(), any::<u32>())
+        .prop_map(|(models, cost_nano_usd, incomplete)| Usage { models, cost_nano_usd, incomplete })
+}
+
+fn analysis() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        text().prop_map(|reason| Event::PostmortemStart { reason }),
+        (text(), texts(), any::<u64>(), usage()).prop_map(|(status, reports, duration_ms, usage)| {
+            Event::PostmortemEnd(Box::new(Postmortem {
+                verdict: status.clone(),
+                root_cause: status.clone(),
+                message: status.clone(),
+                status,
+                reports,
+                duration_ms,
+                usage,
+            }))
+        }),
     ]
 }
 
@@ -215,6 +261,7 @@ fn life() -> impl Strategy<Value = Event> {
         ExitReason::AgentFailed,
         ExitReason::CompletionRefused,
         ExitReason::PlanBlocked,
+        ExitReason::BudgetExceeded,
         ExitReason::TimedOut,
         ExitReason::Canceled,
         ExitReason::Failed,
@@ -241,14 +288,14 @@ fn life() -> impl Strategy<Value = Event> {
 }
 
 pub(super) fn any_events() -> impl Strategy<Value = Vec<(i64, Event)>> {
-    prop::collection::vec((any::<i64>(), prop_oneof![life(), step_event(), decision()]), 1..6)
+    prop::collection::vec((any::<i64>(), prop_oneof![life(), step_event(), decision(), analysis()]), 1..6)
 }
 
 /// Some events of each kind, the first of them a creation; the same ones every time.
 pub(super) fn one_of_each() -> Vec<(i64, Event)> {
     use proptest::strategy::ValueTree as _;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let strategy = prop_oneof![life(), step_event(), decision()];
+    let strategy = prop_oneof![life(), step_event(), decision(), analysis()];
     let mut found = std::collections::BTreeMap::new();
     let first = created().new_tree(&mut runner).unwrap().current();
     for _ in 0..2000 {
@@ -256,6 +303,6 @@ pub(super) fn one_of_each() -> Vec<(i64, Event)> {
         let kind = serde_json::to_value(&event).unwrap()["kind"].as_str().unwrap().to_owned();
         found.entry(kind).or_insert(event);
     }
-    assert_eq!(found.len(), 18, "{:?}", found.keys());
+    assert_eq!(found.len(), 22, "{:?}", found.keys());
     [first].into_iter().chain(found.into_values()).zip(1..).map(|(event, ts)| (ts, event)).collect()
 }

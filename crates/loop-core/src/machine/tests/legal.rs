@@ -1,6 +1,6 @@
 //! Which events may follow which state: the rest is refused and changes nothing.
 
-use loop_api::journal::{Event, Granted, Merged, Outcome, Refusal, Reviewed, Verdict, Verified};
+use loop_api::journal::{AgentRun, Event, Granted, Merged, Outcome, Refusal, Reviewed, Verdict, Verified};
 use loop_api::phase::{ExitReason, RunPhase, StepPhase, WatchdogAction, WatchdogSignal};
 use loop_api::run::DeliveryMode;
 use proptest::prelude::*;
@@ -41,7 +41,7 @@ fn any_event(dice: &mut Dice, state: &State) -> Event {
     let open = state.open.as_ref().filter(|_| !dice.one_in(6));
     let step_id = open.map_or_else(|| "another".to_owned(), |open| open.id.clone());
     let phase = PHASES[usize::from(dice.roll(7))];
-    match dice.roll(20) {
+    match dice.roll(24) {
         0 => created(spec()),
         1 => started(dice.one_in(2)),
         2 | 3 => {
@@ -52,7 +52,15 @@ fn any_event(dice: &mut Dice, state: &State) -> Event {
         4..=6 => {
             let phase = state.open.as_ref().map_or(phase, |open| open.phase);
             let (output_path, outcome) = (String::new(), any_outcome(dice, phase));
-            Event::StepFinished { step_id, exit_code: 0, duration_ms: 1, output_path, outcome }
+            Event::StepFinished {
+                step_id,
+                exit_code: 0,
+                duration_ms: 1,
+                output_path,
+                output_bytes: 0,
+                output_lines: 0,
+                outcome,
+            }
         }
         7 => Event::StepInterrupted { step_id },
         8 => Event::AgentRetry { step_id, reason: "busy".into(), wait_ms: 1 },
@@ -77,6 +85,14 @@ fn any_event(dice: &mut Dice, state: &State) -> Event {
             let (signal, action) = (WatchdogSignal::NoProgress, WatchdogAction::Rewrite);
             Event::WatchdogDecision { signal, action, rewrite_count: 1 }
         }
+        20 => Event::AgentStarted { step_id, session: "s".into(), resumed: dice.one_in(2), raw_offset: 0 },
+        21 => Event::AgentFinished(Box::new(AgentRun {
+            step_id,
+            ending: "worked".into(),
+            ..AgentRun::default()
+        })),
+        22 => Event::PostmortemStart { reason: "manual".into() },
+        23 => Event::PostmortemEnd(Box::default()),
         17 => Event::IterationFinished { iteration: state.iteration + u32::from(dice.roll(2)) },
         18 => match dice.roll(6) {
             0 => Event::RunCanceled,
@@ -96,6 +112,7 @@ fn any_event(dice: &mut Dice, state: &State) -> Event {
                 attempt: step.attempt,
                 clean: step.clean,
             },
+            Next::Analyze(reason) => Event::PostmortemStart { reason },
             Next::Finish => started(dice.one_in(2)),
         },
     }
@@ -148,6 +165,7 @@ proptest! {
             let decided = match next(&state, ts) {
                 Next::Finish => continue,
                 Next::Record(event) => event,
+                Next::Analyze(reason) => Event::PostmortemStart { reason },
                 Next::Run(step) => Event::StepStarted {
                     step_id: "next".into(),
                     phase: step.phase,
@@ -191,7 +209,15 @@ fn a_cleanup_is_over_only_when_it_says_what_became_of_the_worktree() {
     let (run, step_id) = cleaning();
     let done = |outcome| {
         let (step_id, output_path) = (step_id.clone(), String::new());
-        Event::StepFinished { step_id, exit_code: 0, duration_ms: 1, output_path, outcome }
+        Event::StepFinished {
+            step_id,
+            exit_code: 0,
+            duration_ms: 1,
+            output_path,
+            output_bytes: 0,
+            output_lines: 0,
+            outcome,
+        }
     };
     let failed = Outcome::Failed { reason: "r".into(), message: "m".into() };
     for outcome in [Outcome::Done, failed] {

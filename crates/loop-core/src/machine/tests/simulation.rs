@@ -3,11 +3,12 @@
 
 use loop_api::completion::Token;
 use loop_api::journal::{
-    Event, Implemented, Merged, Outcome, PlanFacts, Record, Reviewed, Verdict, Verified, Violation, decode,
-    digest, encode,
+    AgentRun, Event, Implemented, Merged, Outcome, PlanFacts, Record, Reviewed, Verdict, Verified, Violation,
+    decode, digest, encode,
 };
 use loop_api::phase::{ExitReason, RunPhase, StepPhase, WatchdogAction};
 use loop_api::run::{DeliveryMode, GateWhen, LoopRunSpec, Require};
+use loop_api::usage::{Tokens, Usage};
 use proptest::prelude::*;
 
 use super::{created, gate, outcome, started, worktree};
@@ -103,13 +104,20 @@ impl Simulation {
             // Per try: start, preparation, baseline, merge, end and cleanup; per iteration three steps and three
             // decisions.
             let iterations = self.spec.settings.iterations as usize;
-            let bound = 1 + self.tries * (16 + iterations * 9) + self.interruptions * 3;
+            let bound = 1 + self.tries * (18 + iterations * 13) + self.interruptions * 3;
             assert!(self.events.len() <= bound, "{} events, at most {bound}", self.events.len());
             let decision = next(&self.state, self.now);
             self.decisions.push((self.events.len(), self.now, decision.clone()));
             match decision {
                 Next::Record(event) => self.append(event),
                 Next::Run(step) => self.step(step),
+                Next::Analyze(reason) => {
+                    self.append(Event::PostmortemStart { reason });
+                    // A kill in the middle is recorded by the machine itself.
+                    if !self.dice.one_in(3) {
+                        self.append(Event::PostmortemEnd(Box::default()));
+                    }
+                }
                 Next::Finish => {
                     if self.state.phase == RunPhase::Completed || !self.dice.one_in(3) {
                         return;
@@ -129,6 +137,11 @@ impl Simulation {
         let step_id = format!("step-{}", self.events.len());
         let Step { phase, iteration, attempt, clean } = step;
         self.append(Event::StepStarted { step_id: step_id.clone(), phase, iteration, attempt, clean });
+        let asks = matches!(phase, StepPhase::Implementation | StepPhase::Review);
+        if asks && self.spec.agent.adapter == "claude" {
+            let (step_id, session) = (step_id.clone(), format!("session-{}", self.events.len()));
+            self.append(Event::AgentStarted { step_id, session, resumed: false, raw_offset: 0 });
+        }
         self.now += i64::from(self.dice.roll(200)) * 100;
         if self.dice.one_in(15) {
             self.interruptions += 1;
@@ -140,6 +153,18 @@ impl Simulation {
         if may_stop && self.dice.one_in(60) {
             self.append(Event::StepInterrupted { step_id });
             return self.append(Event::RunCanceled);
+        }
+        if let Some(open) = self.state.agent.clone() {
+            let tokens = Tokens { input: 10, ..Tokens::default() };
+            let usage = Usage { models: [("m".to_owned(), tokens)].into(), ..Usage::default() };
+            let ending = if self.dice.one_in(5) { "context" } else { "worked" }.to_owned();
+            self.append(Event::AgentFinished(Box::new(AgentRun {
+                step_id: open.step_id,
+                session: open.session,
+                ending,
+                usage,
+                ..AgentRun::default()
+            })));
         }
         if may_stop && self.dice.one_in(40) {
             let (reason, message) = ("run_error:x".into(), "x".into());
@@ -177,7 +202,15 @@ impl Simulation {
 
     fn finish(&mut self, step_id: String, outcome: Outcome) {
         let output_path = String::new();
-        self.append(Event::StepFinished { step_id, exit_code: 0, duration_ms: 1, output_path, outcome });
+        self.append(Event::StepFinished {
+            step_id,
+            exit_code: 0,
+            duration_ms: 1,
+            output_path,
+            output_bytes: 0,
+            output_lines: 0,
+            outcome,
+        });
     }
 }
 
@@ -185,12 +218,18 @@ impl Simulation {
 fn limits_hold(spec: &LoopRunSpec, events: &[(i64, Event)]) {
     let settings = &spec.settings;
     let (mut iterations, mut last, mut rewrites) = (0, 0, 0);
-    let mut failed = [0_u32; 2];
+    let (mut failed, mut tokens) = ([0_u32; 2], 0);
     let limits = [settings.max_consecutive_verification_failures, settings.max_consecutive_review_failures];
     let mut open = StepPhase::Prepare;
     for (_, event) in events {
         match event {
-            Event::RunStarted { again: true, .. } => (iterations, rewrites, failed) = (0, 0, [0, 0]),
+            Event::RunStarted { again: true, .. } => {
+                (iterations, rewrites, failed, tokens) = (0, 0, [0, 0], 0);
+            }
+            Event::AgentStarted { .. } => {
+                assert!(spec.limits.tokens.is_none_or(|limit| tokens < limit), "{tokens} tokens used");
+            }
+            Event::AgentFinished(run) => tokens += run.usage.tokens().total(),
             Event::StepStarted { phase, iteration, .. } => {
                 open = *phase;
                 if *phase == StepPhase::Implementation {
@@ -303,8 +342,16 @@ fn replays(simulation: &Simulation) {
 fn any_spec() -> impl Strategy<Value = LoopRunSpec> {
     let gates = prop::collection::vec((any::<bool>(), any::<bool>()), 0..3);
     let limits = (1_u32..6, 0_u32..3, 0_u32..4, 0_u32..4);
-    (gates, limits, any::<bool>(), any::<bool>(), prop::option::weighted(0.2, 1_u32..60)).prop_map(
-        |(gates, (iterations, rewrites, verifications, reviews), review, merge, deadline)| {
+    let agent = (any::<bool>(), prop::option::weighted(0.3, 1_u64..60));
+    (gates, limits, any::<bool>(), any::<bool>(), prop::option::weighted(0.2, 1_u32..60), agent).prop_map(
+        |(
+            gates,
+            (iterations, rewrites, verifications, reviews),
+            review,
+            merge,
+            deadline,
+            (claude, tokens),
+        )| {
             let mut spec = LoopRunSpec::default();
             for (index, (last, fail_to_pass)) in gates.into_iter().enumerate() {
                 let mut gate = gate(&format!("gate-{index}"));
@@ -315,6 +362,8 @@ fn any_spec() -> impl Strategy<Value = LoopRunSpec> {
             spec.review.enabled = review;
             spec.delivery.mode = if merge { DeliveryMode::Merge } else { DeliveryMode::None };
             spec.limits.active_deadline_seconds = deadline;
+            spec.limits.tokens = tokens;
+            spec.agent.adapter = if claude { "claude" } else { "script" }.into();
             spec.settings.iterations = iterations;
             spec.settings.max_rewrites = rewrites;
             spec.settings.max_consecutive_verification_failures = verifications;
@@ -376,6 +425,7 @@ fn the_simulation_reaches_every_end() {
     assert_eq!(
         reached,
         [
+            "budget_exceeded",
             "canceled",
             "completed",
             "completion_refused",
