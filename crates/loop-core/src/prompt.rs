@@ -103,6 +103,12 @@ fn instructions(text: &mut String, parts: &Implementation<'_>) {
     ));
 }
 
+/// What an agent is told in a session that was cut short.
+pub(crate) const CONTINUATION: &str = "You were cut short in the middle of this task, and go on in the same session. \
+The worktree is as it was at the last checkpoint, so what you did last may be missing: look at it with `git status` \
+and `git log` first. Then finish the task as you were told, with the same rules and the same form of the final \
+message.\n";
+
 /// What goes into a review prompt.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Review<'a> {

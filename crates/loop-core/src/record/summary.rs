@@ -32,7 +32,7 @@ pub fn summary(state: &State, run: &RunDir) -> Option<Summary> {
         run_log: path("run.log"),
         run_report: path("report.tsv"),
         prompt_snapshot: (state.iteration > 0).then(|| path("prompt.txt")),
-        last_iteration_tail: log.map(|log| path(&log.replace(".log", ".tail.txt"))),
+        last_iteration_tail: log.map(|log| path(&super::tail_name(log))),
         last_iteration_log: log.map(path),
     })
 }
