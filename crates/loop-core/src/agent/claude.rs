@@ -6,6 +6,7 @@
 
 mod limit;
 mod line;
+mod text;
 
 pub(super) use limit::resets_at;
 pub(super) use line::StreamJson;

@@ -1,5 +1,7 @@
 //! Output in pieces, put together to lines.
 
+use memchr::memchr;
+
 /// Longest line that is read; a longer one is kept raw and counted only.
 const LONGEST: usize = 8 << 20;
 
@@ -13,7 +15,7 @@ pub struct Lines {
 impl Lines {
     /// Hands every line that these bytes end to `line`, without its newline; `None` for one that is too long.
     pub fn push(&mut self, mut bytes: &[u8], line: &mut dyn FnMut(Option<&[u8]>)) {
-        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+        while let Some(end) = memchr(b'\n', bytes) {
             let (part, rest) = (&bytes[..end], &bytes[end + 1..]);
             bytes = rest;
             if self.open.is_empty() && !self.skipping && part.len() <= LONGEST {

@@ -10,6 +10,10 @@ use super::claude::resets_at;
 
 /// Messages whose usage may still be replaced by a later event.
 const OPEN_CALLS: usize = 64;
+/// Models that are told apart; the rest is one.
+const MODELS: usize = 32;
+/// Bytes of a name that an agent says: session, version, model.
+const NAME: usize = 128;
 /// Bytes of a final message that are kept, its end.
 const MESSAGE: usize = 64 << 10;
 
@@ -73,8 +77,21 @@ pub struct Reading {
     /// Lines that could not be read.
     pub unread_lines: u64,
     resets_at: Option<i64>,
-    counted: Usage,
-    calls: VecDeque<(String, String, Tokens)>,
+    /// By results.
+    total: Usage,
+    /// By calls since the last result that are not open any more.
+    closed: Usage,
+    calls: VecDeque<Call>,
+}
+
+/// What one call of the model used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Call {
+    message: String,
+    model: String,
+    tokens: Tokens,
+    /// Whether a result holds it already.
+    settled: bool,
 }
 
 impl Reading {
@@ -82,63 +99,96 @@ impl Reading {
     pub fn take(&mut self, event: &Event<'_>) {
         match event {
             Event::Started { session, version, model } => {
-                (*session).clone_into(&mut self.session);
-                (*version).clone_into(&mut self.version);
-                (*model).clone_into(&mut self.model);
+                self.name_session(session);
+                short(version).clone_into(&mut self.version);
+                short(model).clone_into(&mut self.model);
             }
-            Event::Call { message, model, tokens } => self.call(message, model, *tokens),
+            Event::Call { message, model, tokens } => {
+                self.error = None;
+                self.call(short(message), short(model), *tokens);
+            }
             Event::Limit { resets_at } => self.resets_at = Some(*resets_at),
             Event::Error(class) => self.error = Some(*class),
             Event::Retrying { .. } | Event::Text(_) | Event::Tool(_) => {}
             Event::Ended(ended) => {
-                if !ended.session.is_empty() {
-                    ended.session.clone_into(&mut self.session);
-                }
+                self.name_session(ended.session);
                 let mut from = ended.message.len().saturating_sub(MESSAGE);
                 while !ended.message.is_char_boundary(from) {
                     from += 1;
                 }
                 self.message = Some(ended.message[from..].to_owned());
-                self.class = ended.class;
-                self.turns = ended.turns;
+                // The event about the error knows more than a result that only says that there was one.
+                self.class = match ended.class {
+                    Some(Class::Crash) => self.error.or(Some(Class::Crash)),
+                    class => class,
+                };
+                self.turns = self.turns.max(ended.turns);
                 self.total(&ended.models, ended.cost_nano_usd);
             }
         }
     }
 
+    /// A session becomes an argument of the process that continues it, so only what can be an id is one.
+    fn name_session(&mut self, session: &str) {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+        if !session.is_empty()
+            && session.len() <= NAME
+            && !session.starts_with('-')
+            && session.bytes().all(fits)
+        {
+            session.clone_into(&mut self.session);
+        }
+    }
+
     fn call(&mut self, message: &str, model: &str, tokens: Tokens) {
-        if let Some(known) = self.calls.iter_mut().find(|(id, _, _)| id == message) {
-            known.2 = tokens;
+        if let Some(known) = self.calls.iter_mut().find(|call| call.message == message) {
+            known.tokens = tokens;
             return;
         }
         if self.calls.len() == OPEN_CALLS
-            && let Some((_, model, tokens)) = self.calls.pop_front()
+            && let Some(call) = self.calls.pop_front().filter(|call| !call.settled)
         {
-            self.counted.models.entry(model).or_default().add(tokens);
+            add(&mut self.closed, &call.model, call.tokens);
         }
-        self.calls.push_back((message.to_owned(), model.to_owned(), tokens));
+        let (message, model) = (message.to_owned(), model.to_owned());
+        self.calls.push_back(Call { message, model, tokens, settled: false });
     }
 
-    /// A result holds the totals of the whole process, a second one also those of the first.
+    /// A result holds the totals of the whole process, a second one also those of the first. One without any says
+    /// nothing about what was called.
     fn total(&mut self, models: &[(&str, Tokens)], cost_nano_usd: Option<u64>) {
-        self.calls.clear();
-        let cost = self.counted.cost_nano_usd.max(cost_nano_usd.unwrap_or(0));
-        let mut total = Usage { cost_nano_usd: cost, ..Usage::default() };
-        for (model, tokens) in models {
-            let name =
-                if model.is_empty() { self.model.split('[').next().unwrap_or_default() } else { model };
-            total.models.entry(name.to_owned()).or_default().add(*tokens);
+        self.total.cost_nano_usd = self.total.cost_nano_usd.max(cost_nano_usd.unwrap_or(0));
+        if models.is_empty() {
+            return;
         }
-        self.counted = total;
+        self.calls.iter_mut().for_each(|call| call.settled = true);
+        self.closed = Usage::default();
+        let announced = self.model.split('[').next().unwrap_or_default().to_owned();
+        let mut said = Usage::default();
+        for (model, tokens) in models {
+            add(&mut said, if model.is_empty() { &announced } else { short(model) }, *tokens);
+        }
+        for (model, new) in said.models {
+            let known = entry(&mut self.total, &model);
+            known.input = known.input.max(new.input);
+            known.output = known.output.max(new.output);
+            known.cache_read = known.cache_read.max(new.cache_read);
+            known.cache_write = known.cache_write.max(new.cache_write);
+        }
     }
 
     /// What it used. Without a result, what its calls say; their cost is not known then, and the last may be short.
     pub fn usage(&self) -> Usage {
-        let mut usage = self.counted.clone();
-        for (_, model, tokens) in &self.calls {
-            usage.models.entry(model.clone()).or_default().add(*tokens);
+        let mut usage = self.total.clone();
+        let mut open = !self.closed.is_empty();
+        for (model, tokens) in &self.closed.models {
+            add(&mut usage, model, *tokens);
         }
-        usage.incomplete = u32::from(!self.calls.is_empty() || self.message.is_none() && !usage.is_empty());
+        for call in self.calls.iter().filter(|call| !call.settled) {
+            open = true;
+            add(&mut usage, &call.model, call.tokens);
+        }
+        usage.incomplete = u32::from(open);
         usage
     }
 
@@ -167,4 +217,23 @@ impl Reading {
             usage: self.usage(),
         }
     }
+}
+
+fn add(usage: &mut Usage, model: &str, tokens: Tokens) {
+    entry(usage, model).add(tokens);
+}
+
+/// Tokens of a model, or of all others when there are too many.
+fn entry<'a>(usage: &'a mut Usage, model: &str) -> &'a mut Tokens {
+    let known = usage.models.len() < MODELS || usage.models.contains_key(model);
+    usage.models.entry(if known { model } else { "other" }.to_owned()).or_default()
+}
+
+/// The beginning of a name, as much as is kept.
+fn short(name: &str) -> &str {
+    let mut end = name.len().min(NAME);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    &name[..end]
 }
