@@ -3,6 +3,9 @@
 //! One [`Adapter`] per CLI. What differs between CLIs is a field here; the engine knows none of them by name. What a
 //! CLI prints becomes the same few [`Event`]s for all of them. Facts about the CLIs: the comment of each adapter.
 
+use loop_api::phase::StepPhase;
+use loop_api::run::LoopRunSpec;
+
 mod claude;
 mod event;
 mod lines;
@@ -73,6 +76,19 @@ pub struct StateFolder {
 /// The adapter of a name; empty is none.
 pub fn adapter(name: &str) -> Option<&'static Adapter> {
     [&SCRIPT, &CLAUDE].into_iter().find(|adapter| adapter.name == name)
+}
+
+/// Who is asked in a step of this kind, and for which model; `None` for an adapter that this version does not know.
+pub fn asked(spec: &LoopRunSpec, phase: StepPhase) -> Option<(&'static Adapter, Option<&str>)> {
+    let implementer = &spec.agent;
+    let own = spec.review.adapter.as_ref().filter(|_| phase == StepPhase::Review);
+    let name = own.unwrap_or(&implementer.adapter);
+    let adapter = adapter(name)?;
+    let mut model = spec.review.model.as_deref().filter(|_| phase == StepPhase::Review);
+    if model.is_none() && *name == implementer.adapter {
+        model = implementer.model.as_deref();
+    }
+    Some((adapter, model.or(adapter.default_model)))
 }
 
 /// Names of all adapters, for messages.

@@ -1,5 +1,6 @@
 //! A new run: everything that can be refused is refused here, before anything is made.
 
+mod agents;
 mod preflight;
 
 use std::collections::BTreeMap;
@@ -116,7 +117,9 @@ pub fn create(store: &Store, request: &Request) -> Result<New, Error> {
     spec.repository.reference.clone_from(&base.branch);
     spec.delivery.target_branch.clone_from(&target);
     preflight::judged(&spec)?;
-    let script = preflight::agent(&user, &mut spec, request, &base)?;
+    let search_path = request.environment.get("PATH").cloned().unwrap_or_default();
+    let search_path = crate::environment::search_path(&search_path, &[&root]);
+    let script = agents::settle(&user, &mut spec, request, &base, &search_path)?;
     preflight::branches(&user, &root, &spec, &slug)?;
 
     let mut warnings = config.warnings;
@@ -137,7 +140,6 @@ pub fn create(store: &Store, request: &Request) -> Result<New, Error> {
         slug.chars().take(50).collect::<String>().trim_end_matches('-'),
         &uid[uid.len() - 5..]
     );
-    let search_path = request.environment.get("PATH").cloned().unwrap_or_default();
     let digest = sha256(serde_json::to_vec(&spec).unwrap_or_default().as_slice());
     let created = Created {
         schema: SCHEMA,
@@ -152,7 +154,7 @@ pub fn create(store: &Store, request: &Request) -> Result<New, Error> {
         target_branch: target,
         prompt_file,
         context_files,
-        search_path: crate::environment::search_path(&search_path, &[&root]),
+        search_path,
         spec,
     };
     write(store, &uid, created, script)?;

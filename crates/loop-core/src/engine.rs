@@ -7,6 +7,7 @@ mod cleanup;
 mod finish;
 mod gates;
 mod implement;
+mod live;
 mod merge;
 mod postmortem;
 mod prepare;
@@ -14,8 +15,10 @@ mod publish;
 mod review;
 
 pub(crate) use analysis::Base;
+pub use ask::account;
 pub(crate) use finish::statement;
 pub(crate) use gates::run_gates;
+pub use live::Live;
 pub(crate) use merge::checked_out;
 pub(crate) use prepare::worktree_path;
 
@@ -45,6 +48,8 @@ pub trait Observer {
     fn record(&mut self, record: &Record, state: &State);
     /// The engine waits, or did something that is no event.
     fn note(&mut self, text: &str);
+    /// An agent works; called about ten times a second.
+    fn agent(&mut self, _live: &Live<'_>) {}
 }
 
 /// An engine cannot go on; the run is as it was at the last journal record, and can be resumed.
@@ -254,6 +259,9 @@ impl<'a> Engine<'a> {
                 isolation: self.setting.isolation.to_string(),
                 again: phase.is_terminal(),
             })?;
+        }
+        if let Some(event) = account(&self.run, self.state()) {
+            self.append(event)?;
         }
         let spec = &self.created.spec;
         self.control.deadline = spec

@@ -7,6 +7,7 @@ mod checkout;
 mod collect;
 mod private_git;
 mod reports;
+mod state_folder;
 
 pub use collect::{Collected, Worktree};
 
@@ -16,6 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::agent::Adapter;
 use crate::exec::{self, Bwrap, Captured, Client, HomeOverlay, Isolation, Limits, Mount, Request, Sandbox};
 
 /// Longest that a helper command of ours may take on the far side.
@@ -191,6 +193,7 @@ impl Setting {
             // The temp folder is masked; tools that stand there have to be shown again.
             let masked = |entry: &PathBuf| entry.starts_with("/tmp") || entry.starts_with("/var/tmp");
             readable.extend(std::env::split_paths(&self.search_path).filter(masked));
+            readable.extend(wanted.readable.iter().cloned());
             Sandbox::Bubblewrap(Bwrap { tmp, readable, ..wanted })
         } else {
             Sandbox::None
@@ -224,11 +227,13 @@ impl Setting {
         Ok(Some(HomeOverlay { real, private, fresh_parts: FRESH_HOME.iter().map(PathBuf::from).collect() }))
     }
 
-    /// Folders of PATH that lie in a cache of HOME, such as a virtual environment in `~/.cache`: shown again,
+    /// Folders of PATH, and of an agent's program, that lie in a cache of HOME, such as a virtual environment in `~/.cache`: shown again,
     /// read-only. With a `bin` goes the folder around it.
-    fn tools(&self) -> Vec<Mount> {
+    fn tools(&self, adapter: &Adapter) -> Vec<Mount> {
         let Some(home) = self.caller.get("HOME").map(PathBuf::from) else { return Vec::new() };
         let parts: Vec<PathBuf> = FRESH_HOME.iter().map(|part| home.join(part)).collect();
+        let program =
+            self.program_folder(adapter).filter(|path| parts.iter().any(|part| path.starts_with(part)));
         std::env::split_paths(&self.search_path)
             .filter_map(|entry| {
                 let part = parts.iter().find(|part| entry.starts_with(part))?;
@@ -236,37 +241,70 @@ impl Setting {
                 let is_bin = entry.ends_with("bin") || entry.ends_with(".bin");
                 Some(around.filter(|_| is_bin).map_or_else(|| entry.clone(), Path::to_owned))
             })
+            .chain(program)
             .filter(|path| path.exists())
             .map(|path| Mount { from: path.clone(), to: path, writable: false })
             .collect()
     }
 
     /// The agent's side: the worktree, and in place of the user's git folder one of the run's own.
-    pub fn agent(&self, worktree: &Worktree) -> Result<Side, Error> {
+    pub fn agent(&self, worktree: &Worktree, adapter: &Adapter) -> Result<Side, Error> {
         remove(&self.sandboxes.join("agent/home"))?;
         let home = self.home(self.folder(&["agent", "home"])?)?;
-        let environment = crate::environment::for_agent(&self.caller);
-        let mut mounts = self.tools();
+        let mut environment = crate::environment::for_agent(&self.caller);
+        let state = self.state_folder("agent", adapter)?;
+        environment.extend(state.environment);
+        let mut mounts = self.tools(adapter);
         if matches!(self.isolation, Isolation::Bubblewrap { .. }) {
             mounts.extend(private_git::make(worktree, &self.folder(&["agent"])?.join("git"))?);
         }
-        let (hidden, writable) = (self.hidden(), vec![worktree.path.clone()]);
-        let wanted = Bwrap { home, hidden, writable, mounts, ..Bwrap::default() };
+        mounts.extend(state.mounts);
+        let (hidden, mut writable) = (self.hidden(), vec![worktree.path.clone()]);
+        writable.extend(state.writable);
+        let readable = self.program_folder(adapter).into_iter().collect();
+        let wanted = Bwrap { home, hidden, readable, writable, mounts, ..Bwrap::default() };
         self.start("agent", &worktree.path, environment, wanted)
     }
 
     /// A reviewer's side: the agent's environment, a throw-away checkout of the commit, nothing else to write.
-    pub fn reviewer(&self, worktree: &Worktree, commit: &str) -> Result<Side, Error> {
-        let side = self.sandboxes.join("review");
-        remove(&side)?;
-        let folder = self.folder(&["review", "checkout"])?;
-        let home = self.home(self.folder(&["review", "home"])?)?;
-        let environment = crate::environment::for_agent(&self.caller);
+    pub fn reviewer(&self, worktree: &Worktree, commit: &str, adapter: &Adapter) -> Result<Side, Error> {
+        self.reader("review", worktree, commit, adapter, None)
+    }
+
+    /// The same for who looks back at an ended run: it also reads the run's record.
+    pub fn analyst(
+        &self,
+        worktree: &Worktree,
+        commit: &str,
+        adapter: &Adapter,
+        record: &Path,
+    ) -> Result<Side, Error> {
+        self.reader("analysis", worktree, commit, adapter, Some(record))
+    }
+
+    fn reader(
+        &self,
+        name: &str,
+        worktree: &Worktree,
+        commit: &str,
+        adapter: &Adapter,
+        record: Option<&Path>,
+    ) -> Result<Side, Error> {
+        remove(&self.sandboxes.join(name))?;
+        let folder = self.folder(&[name, "checkout"])?;
+        let home = self.home(self.folder(&[name, "home"])?)?;
+        let mut environment = crate::environment::for_agent(&self.caller);
+        let state = self.state_folder(name, adapter)?;
+        environment.extend(state.environment);
         let mut hidden = self.hidden();
         hidden.push(worktree.path.clone());
-        let (writable, mounts) = (vec![folder.clone()], self.tools());
-        let wanted = Bwrap { home, hidden, writable, mounts, ..Bwrap::default() };
-        let side = self.start("review", &folder, environment, wanted)?;
+        let mut mounts = self.tools(adapter);
+        mounts.extend(state.mounts);
+        let mut writable = vec![folder.clone()];
+        writable.extend(state.writable);
+        let readable = self.program_folder(adapter).into_iter().chain(record.map(Path::to_owned)).collect();
+        let wanted = Bwrap { home, hidden, readable, writable, mounts, ..Bwrap::default() };
+        let side = self.start(name, &folder, environment, wanted)?;
         side.check_out(&self.trusted, commit, &self.search_path)?;
         Ok(side)
     }

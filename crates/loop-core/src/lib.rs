@@ -13,6 +13,7 @@ pub mod git;
 pub mod machine;
 mod notes;
 pub mod object;
+pub mod postmortem;
 mod prompt;
 pub mod protect;
 pub mod record;

@@ -3,6 +3,7 @@
 //! [`State::apply`] never decides and [`next`] never remembers; the driver appends what [`next`] decided before it
 //! acts on it, so that replaying a journal cannot come to another decision than the run did.
 
+mod agents;
 mod budget;
 pub mod grant;
 mod judge;
@@ -11,8 +12,9 @@ mod next;
 mod state;
 pub mod watchdog;
 
+pub use agents::{OpenAgent, Session};
 pub use next::{Next, Step, next};
-pub use state::{Iteration, OpenAgent, OpenStep, Session, State, Transition};
+pub use state::{Iteration, OpenStep, State, Transition};
 
 /// How a run ended, in the words of the analysis (ART-37).
 pub fn end_label(state: &State) -> String {

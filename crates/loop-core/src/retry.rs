@@ -22,6 +22,8 @@ pub(crate) enum Ending {
     Failed,
     /// The model's service failed.
     Transient,
+    /// The session that it was to continue does not exist.
+    SessionLost,
     /// A rate limit that resets after so many milliseconds.
     Limited {
         /// From now.
@@ -38,6 +40,8 @@ pub(crate) struct Used {
     pub transient: u32,
     /// Waits for a rate limit.
     pub limited: u32,
+    /// Sessions that were lost.
+    pub lost: u32,
 }
 
 /// What is done about it.
@@ -68,11 +72,16 @@ pub(crate) fn decide(ending: Ending, used: &mut Used, retries: u32, backoff_seco
             }
             Decision::Again(backoff_ms.saturating_mul(1 << (used.transient - 1)).min(LONGEST_PAUSE_MS))
         }
+        // A new session follows at once, which cannot be lost.
+        Ending::SessionLost if used.lost == 0 => {
+            used.lost += 1;
+            Decision::Again(0)
+        }
         Ending::Failed if used.retries < retries => {
             used.retries += 1;
             Decision::Again(backoff_ms)
         }
-        Ending::Limited { .. } | Ending::Failed => Decision::GiveUp,
+        Ending::Limited { .. } | Ending::SessionLost | Ending::Failed => Decision::GiveUp,
     }
 }
 

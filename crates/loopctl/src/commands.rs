@@ -1,5 +1,6 @@
 //! One file per verb; this one only hands over.
 
+mod analyze;
 mod cancel;
 mod demo;
 mod drive;
@@ -27,7 +28,7 @@ pub(crate) fn run(cli: Cli) -> Result {
         return Ok(OK);
     }
     if let Command::Demo(demo) = command {
-        return if demo.liars { liars::run() } else { demo::run() };
+        return if demo.liars { liars::run() } else { demo::run(&demo) };
     }
     let store = runs::store(data_dir)?;
     match command {
@@ -37,6 +38,7 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Resume(arguments) => resume::run(&store, &arguments),
         Command::Cancel(arguments) => cancel::run(&store, &arguments),
         Command::Report(arguments) => report::run(&store, &arguments),
+        Command::Analyze(arguments) => analyze::run(&store, &arguments),
         Command::Verify(arguments) => verify::run(&store, &arguments),
         Command::Completion { .. } | Command::Demo(_) => Ok(OK),
     }

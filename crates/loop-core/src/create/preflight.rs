@@ -7,7 +7,7 @@ use loop_api::naming;
 use loop_api::run::LoopRunSpec;
 use loop_api::spec_file::{self, SpecHead};
 
-use super::{AGENT_SCRIPT, Error, MOST_PROMPT, Request};
+use super::{Error, MOST_PROMPT, Request};
 use crate::config::Config;
 use crate::engine::worktree_path;
 use crate::git::Git;
@@ -19,7 +19,7 @@ pub(super) struct Base {
     pub(super) commit: String,
 }
 
-fn refuse<T>(sentence: String) -> Result<T, Error> {
+pub(super) fn refuse<T>(sentence: String) -> Result<T, Error> {
     Err(Error::Refused(sentence))
 }
 
@@ -139,7 +139,7 @@ pub(super) fn file(user: &Git, commit: &str, path: &str) -> Result<Option<String
 }
 
 /// Mode of a path in a commit, for instance `100644`; empty when it is not there.
-fn mode(user: &Git, commit: &str, path: &str) -> Result<String, Error> {
+pub(super) fn mode(user: &Git, commit: &str, path: &str) -> Result<String, Error> {
     if path.is_empty() {
         return Ok(String::new());
     }
@@ -336,54 +336,6 @@ pub(super) fn judged(spec: &LoopRunSpec) -> Result<(), Error> {
         );
     }
     Ok(())
-}
-
-/// Checks the agent; gives the content of a script that is not taken from the base commit.
-pub(super) fn agent(
-    user: &Git,
-    spec: &mut LoopRunSpec,
-    request: &Request,
-    base: &Base,
-) -> Result<Option<Vec<u8>>, Error> {
-    if spec.agent.adapter != "script" {
-        return refuse(format!(
-            "agent {} is not known; this version runs `script`, which is {AGENT_SCRIPT} of the base commit or \
-             --agent-script PATH",
-            spec.agent.adapter
-        ));
-    }
-    let given = request.agent_script.clone().or_else(|| spec.agent.script.clone().map(PathBuf::from));
-    if let Some(path) = given {
-        let path = request.directory.join(path);
-        let shown = path.display();
-        if !path.is_file() {
-            return refuse(format!("agent script {shown} is not a file; name an executable file"));
-        }
-        if !is_executable(&path) {
-            return refuse(format!("agent script {shown} is not executable; run chmod +x {shown}"));
-        }
-        spec.agent.script = Some(path.to_string_lossy().into_owned());
-        return match fs::read(&path) {
-            Ok(content) => Ok(Some(content)),
-            Err(error) => refuse(format!("agent script {shown} cannot be read: {error}")),
-        };
-    }
-    match mode(user, &base.commit, AGENT_SCRIPT)?.as_str() {
-        "100755" => Ok(None),
-        "100644" => refuse(format!(
-            "{AGENT_SCRIPT} is not executable in {}; run git update-index --chmod=+x {AGENT_SCRIPT} and commit",
-            base.branch
-        )),
-        _ => refuse(format!(
-            "agent `script` needs an executable {AGENT_SCRIPT} in {}; commit one, or name one with --agent-script",
-            base.branch
-        )),
-    }
-}
-
-fn is_executable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::metadata(path).is_ok_and(|facts| facts.permissions().mode() & 0o111 != 0)
 }
 
 /// Whether the names of branch and worktree can be used.

@@ -1,5 +1,11 @@
-//! An agent is asked: its process, its output, its retries, and the checkpoints while it works.
+//! An agent is asked: its processes, its retries, and the checkpoints while it works.
 
+mod account;
+mod analyst;
+mod ending;
+mod output;
+
+use std::cell::Cell;
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -8,14 +14,18 @@ use loop_api::journal::Event;
 use loop_api::phase::StepPhase;
 
 use super::gates::seconds;
-use super::{Engine, Error, Halt};
-use crate::exec::{self, Counts, Ended, KEEP, Limits, OutputFile, Sink, Stream};
+use super::{Engine, Error, Halt, Live};
+use crate::agent::{self, Adapter, Values};
+use crate::exec::{self, Counts, Limits, Sink, Stream};
 use crate::far::Collected;
 use crate::machine::Step;
 use crate::retry::{self, Decision, Ending, Used};
+use crate::{prompt, store};
 
-/// Bytes of the final message that are kept in memory.
-const MESSAGE: usize = 64 << 10;
+pub use account::account;
+pub(super) use analyst::{Analysis, Analyst};
+use ending::{Conclusion, Cut};
+use output::{Moments, Output};
 
 /// What an agent is asked.
 pub(super) struct Question<'a> {
@@ -29,7 +39,7 @@ pub(super) struct Question<'a> {
     pub(super) prompt: &'a str,
 }
 
-/// How an agent's process ended, with its final message.
+/// How an agent's last process ended, with its final message.
 pub(super) struct Answer {
     pub(super) code: i32,
     pub(super) ending: Ending,
@@ -38,32 +48,46 @@ pub(super) struct Answer {
     pub(super) output: Counts,
 }
 
-/// Output of an agent: everything to disk, the end of standard output in memory.
-struct AgentLog<'a> {
-    file: OutputFile,
-    message: Vec<u8>,
+/// One process of an agent.
+struct Call {
+    adapter: &'static Adapter,
+    argv: Vec<String>,
+    stdin: Vec<u8>,
+    /// Session that it begins or continues; empty for an agent that has none.
+    session: String,
+    resumed: bool,
+}
+
+/// Takes in what comes while a process works.
+struct AgentSink<'a> {
+    output: &'a mut Output,
+    moments: &'a Moments,
+    began: Instant,
     checkpoints: Option<&'a Receiver<Collected>>,
-    keep: &'a mut dyn FnMut(Collected) -> Result<(), Error>,
+    keep: &'a mut dyn FnMut(Seen<'_>) -> Result<(), Error>,
     failure: Option<Error>,
 }
 
-impl Sink for AgentLog<'_> {
+/// What the engine does with what comes in.
+enum Seen<'a> {
+    Checkpoint(Collected),
+    Live(Live<'a>),
+}
+
+impl Sink for AgentSink<'_> {
     fn write(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
-        if matches!(stream, Stream::Stdout) {
-            let new = &bytes[bytes.len().saturating_sub(MESSAGE)..];
-            self.message.extend_from_slice(new);
-            if self.message.len() > 2 * MESSAGE {
-                self.message.drain(..self.message.len() - MESSAGE);
-            }
-        }
-        self.file.write(bytes)
+        self.output.write(stream, bytes, self.moments)
     }
 
     fn tick(&mut self) {
+        let usage = self.output.reading().usage();
+        let live = Live { line: self.output.line(), usage: &usage, elapsed: self.began.elapsed() };
+        let mut kept = (self.keep)(Seen::Live(live));
         while let Some(collected) = self.checkpoints.and_then(|receiver| receiver.try_recv().ok()) {
-            if let Err(error) = (self.keep)(collected) {
-                self.failure = Some(error);
-            }
+            kept = kept.and((self.keep)(Seen::Checkpoint(collected)));
+        }
+        if let Err(error) = kept {
+            self.failure = Some(error);
         }
     }
 }
@@ -72,23 +96,36 @@ impl Engine<'_> {
     /// Runs the agent until it answered, failed for good, or the run is stopped; retries stay within the step.
     pub(super) fn ask_agent(&mut self, question: &Question<'_>) -> Result<Answer, Halt> {
         let settings = self.created.spec.settings.clone();
+        let (adapter, _) = self.asked(question.step.phase)?;
+        let log = self.run.join(question.output_path);
+        let mut output = Output::create(&log, adapter).map_err(|error| Halt::io(&log, error))?;
         let mut used = Used::default();
         loop {
-            let answer = self.ask_once(question)?;
-            let wait_ms = match retry::decide(
-                answer.ending,
-                &mut used,
-                settings.retries,
-                settings.retry_backoff_seconds,
-            ) {
-                Decision::Accept | Decision::GiveUp => return Ok(answer),
-                Decision::Again(wait_ms) => wait_ms,
-            };
-            let reason = answer.complaint.clone();
-            self.append(Event::AgentRetry { step_id: question.step_id.to_owned(), reason, wait_ms })
-                .map_err(Halt::Fatal)?;
+            let (code, conclusion) = self.ask_once(question, &mut output)?;
+            let Conclusion { ending, complaint, .. } = conclusion;
+            let wait_ms =
+                match retry::decide(ending, &mut used, settings.retries, settings.retry_backoff_seconds) {
+                    Decision::Again(wait_ms) => wait_ms,
+                    Decision::Accept | Decision::GiveUp => {
+                        let message = output.message();
+                        let counts = output.finish().map_err(|error| Halt::io(&log, error))?;
+                        return Ok(Answer { code, ending, message, complaint, output: counts });
+                    }
+                };
+            output
+                .remark(&format!("{complaint}; tried again after {} s", wait_ms.div_ceil(1000)))
+                .map_err(|error| Halt::io(&log, error))?;
+            let step_id = question.step_id.to_owned();
+            self.append(Event::AgentRetry { step_id, reason: complaint, wait_ms }).map_err(Halt::Fatal)?;
             self.wait(wait_ms)?;
         }
+    }
+
+    /// Who is asked in such a step, and for which model.
+    pub(super) fn asked(&self, phase: StepPhase) -> Result<(&'static Adapter, Option<&str>), Halt> {
+        agent::asked(&self.created.spec, phase).ok_or_else(|| {
+            Halt::failed("run_error", "the run's agent is not known to this version of loopctl".into())
+        })
     }
 
     fn wait(&self, wait_ms: u64) -> Result<(), Halt> {
@@ -104,33 +141,103 @@ impl Engine<'_> {
         Ok(())
     }
 
-    fn ask_once(&mut self, question: &Question<'_>) -> Result<Answer, Halt> {
-        let limits = &self.created.spec.limits;
-        let limits = Limits {
-            total: seconds(limits.agent_step_seconds),
-            idle: Some(seconds(limits.agent_idle_seconds)),
-            term_grace: Duration::from_secs(5),
+    /// The call of an agent: in a session of its own, or in the one that an earlier process of the same iteration left.
+    fn call(&self, question: &Question<'_>) -> Result<Call, Halt> {
+        let Step { phase, iteration, .. } = question.step;
+        let (adapter, model) = self.asked(phase)?;
+        let Some(program) = adapter.program else {
+            let argv = vec![self.setting.agent_program().to_string_lossy().into_owned()];
+            let stdin = question.prompt.as_bytes().to_vec();
+            return Ok(Call { adapter, argv, stdin, session: String::new(), resumed: false });
         };
-        let mut variables = self.variables(question)?;
+        let program = self.setting.program(program).ok_or_else(|| {
+            Halt::failed(
+                "runner_execution_failed",
+                format!("`{program}` is no longer in PATH; {}", adapter.install),
+            )
+        })?;
+        let left = self.state().session_of(iteration).filter(|_| phase == StepPhase::Implementation);
+        let fresh = crate::new_uid();
+        let values = Values { model, session: left, new_session: left.is_none().then_some(fresh.as_str()) };
+        let mut argv = vec![program.to_string_lossy().into_owned()];
+        argv.extend(adapter.call(values));
+        let stdin = if left.is_some() { prompt::CONTINUATION } else { question.prompt };
+        let session = left.unwrap_or(&fresh).to_owned();
+        Ok(Call { adapter, argv, stdin: stdin.as_bytes().to_vec(), session, resumed: left.is_some() })
+    }
+
+    fn ask_once(&mut self, question: &Question<'_>, output: &mut Output) -> Result<(i32, Conclusion), Halt> {
+        let call = self.call(question)?;
+        let reports = call.adapter.reports();
+        let raw_offset = output.begin();
+        if reports {
+            self.append(Event::AgentStarted {
+                step_id: question.step_id.to_owned(),
+                session: call.session.clone(),
+                resumed: call.resumed,
+                raw_offset,
+            })
+            .map_err(Halt::Fatal)?;
+        }
+        let (outcome, cut) = self.process(question, &call, output)?;
+        output.end().map_err(|error| Halt::io(&self.run.join(question.output_path), error))?;
+        let conclusion = match &outcome {
+            // What kills its own executor has failed, and not the engine.
+            Err(error) => Conclusion { ending: Ending::Failed, word: "crash", complaint: error.to_string() },
+            Ok(outcome) if reports => {
+                ending::of_report(outcome, output.reading(), cut, &output.tail(), store::now_ms())
+            }
+            Ok(outcome) => ending::of_text(outcome, cut, &output.tail()),
+        };
+        if reports {
+            let (name, session) = (call.adapter.name, &call.session);
+            let run = output.reading().record(name, question.step_id, session, conclusion.word);
+            self.append(Event::AgentFinished(Box::new(run))).map_err(Halt::Fatal)?;
+        }
+        if let Some(stop) = self.control.stop().filter(|_| cut == Some(Cut::Stopped)) {
+            return Err(Halt::Stopped(stop));
+        }
+        match outcome {
+            Ok(outcome) => Ok((outcome.code(), conclusion)),
+            Err(exec::Error::Lost(_)) => Err(Halt::failed("runner_execution_failed", conclusion.complaint)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Runs one process to its end, or stops it, and says why.
+    #[allow(clippy::type_complexity, reason = "the process's outcome, and the engine's own part in it")]
+    fn process(
+        &mut self,
+        question: &Question<'_>,
+        call: &Call,
+        output: &mut Output,
+    ) -> Result<(Result<exec::Outcome, exec::Error>, Option<Cut>), Halt> {
+        let limits = self.created.spec.limits.clone();
+        let variables = self.variables(question)?;
         let reviewing = question.step.phase == StepPhase::Review;
         let worktree = self.worktree()?;
         let known = self.known();
-        let log = self.run.join(question.output_path);
-        let file = OutputFile::create(&log, KEEP).map_err(|error| Halt::io(&log, error))?;
-        let Self { agent, journal, observer, setting, trusted, control, identity, reviewer, .. } = self;
+        let Self { agent, journal, observer, setting, trusted, control, reviewer, .. } = self;
         let side = if reviewing { reviewer.as_ref() } else { agent.as_ref() };
         let side = side.ok_or_else(|| Halt::failed("run_error", "no agent side".into()))?;
-        let argv = vec![setting.agent_program().to_string_lossy().into_owned()];
-        variables.extend(["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"].map(|name| (name, identity.name.clone())));
-        variables
-            .extend(["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"].map(|name| (name, identity.email.clone())));
-        // Keys are out of reach, so a setting that signs every commit would fail each of them.
-        let unsigned = [("GIT_CONFIG_KEY_0", "commit.gpgSign"), ("GIT_CONFIG_VALUE_0", "false")];
-        let tags = [("GIT_CONFIG_KEY_1", "tag.gpgSign"), ("GIT_CONFIG_VALUE_1", "false")];
-        let settings = [("GIT_CONFIG_COUNT", "2")].into_iter().chain(unsigned).chain(tags);
-        variables.extend(settings.map(|(name, value)| (name, value.to_owned())));
-        let request = side.request(argv, &variables, question.prompt.as_bytes().to_vec(), limits);
-        let mut keep = |collected: Collected| -> Result<(), Error> {
+        let request = side.request(
+            call.argv.clone(),
+            &variables,
+            call.stdin.clone(),
+            Limits {
+                total: seconds(limits.agent_step_seconds),
+                idle: Some(seconds(limits.agent_idle_seconds)),
+                term_grace: Duration::from_secs(5),
+            },
+        );
+        let mut keep = |seen: Seen<'_>| -> Result<(), Error> {
+            let collected = match seen {
+                Seen::Live(live) => {
+                    observer.agent(&live);
+                    return Ok(());
+                }
+                Seen::Checkpoint(collected) => collected,
+            };
             trusted.keep(&[("head", &collected.head), ("snapshot", &collected.snapshot)])?;
             let event = Event::Checkpoint {
                 step_id: question.step_id.to_owned(),
@@ -141,10 +248,25 @@ impl Engine<'_> {
             observer.record(&record, journal.state());
             Ok(())
         };
+        let (began, moments, cut) = (Instant::now(), Moments::default(), Cell::new(None));
+        let announced = call.adapter.announces.then_some(limits.agent_start_seconds);
+        let stop = || {
+            let silent =
+                announced.filter(|limit| moments.first.get().is_none() && began.elapsed() > seconds(*limit));
+            let lingering =
+                moments.result.get().is_some_and(|at| at.elapsed() > seconds(limits.agent_exit_seconds));
+            let reason = match (control.stop(), silent) {
+                (Some(_), _) => Some(Cut::Stopped),
+                (None, Some(limit)) => Some(Cut::Silent(limit)),
+                (None, None) => lingering.then_some(Cut::Lingering),
+            };
+            cut.set(cut.get().or(reason));
+            cut.get().is_some()
+        };
         let (done, ended) = channel::<()>();
         let (sender, receiver) = channel::<Collected>();
         let (setting, trusted, worktree, known) = (&*setting, &*trusted, &worktree, &known);
-        let (outcome, mut sink) = std::thread::scope(|scope| {
+        let (outcome, failure) = std::thread::scope(|scope| {
             if !reviewing {
                 scope.spawn(move || {
                     watch(
@@ -155,39 +277,32 @@ impl Engine<'_> {
                     );
                 });
             }
-            let mut sink = AgentLog {
-                file,
-                message: Vec::new(),
-                checkpoints: Some(&receiver).filter(|_| !reviewing),
-                keep: &mut keep,
-                failure: None,
-            };
-            let outcome = side.client().run(&request, &mut sink, &|| control.stop().is_some());
+            let checkpoints = Some(&receiver).filter(|_| !reviewing);
+            let (moments, keep) = (&moments, &mut keep);
+            let mut sink = AgentSink { output, moments, began, checkpoints, keep, failure: None };
+            let outcome = side.client().run(&request, &mut sink, &stop);
             drop(done);
-            (outcome, sink)
+            (outcome, sink.failure.take())
         });
-        if let Some(error) = sink.failure.take() {
+        if let Some(error) = failure {
             return Err(Halt::Fatal(error));
         }
-        let output = sink.file.finish().map_err(|error| Halt::io(&log, error))?;
-        let outcome = outcome.map_err(|error| match error {
-            // What kills its own executor has failed, and not the engine.
-            exec::Error::Lost(_) => Halt::failed("runner_execution_failed", error.to_string()),
-            error => error.into(),
-        })?;
-        if let Some(stop) = control.stop().filter(|_| outcome.ended == Ended::Canceled) {
-            return Err(Halt::Stopped(stop));
+        match outcome {
+            // The disk's own trouble; the step stays open and is run again.
+            Err(exec::Error::Sink(error)) => Err(Halt::io(&self.run.join(question.output_path), error)),
+            outcome => {
+                let canceled = outcome.as_ref().is_ok_and(|outcome| outcome.ended == exec::Ended::Canceled);
+                Ok((outcome, cut.get().filter(|_| canceled)))
+            }
         }
-        let message =
-            String::from_utf8_lossy(&sink.message[sink.message.len().saturating_sub(MESSAGE)..]).into_owned();
-        Ok(Answer { output, ..read_answer(&outcome, message, &sink.file.tail_text()) })
     }
 
     /// What an agent is told by its environment.
     fn variables(&self, question: &Question<'_>) -> Result<Vec<(&'static str, String)>, Halt> {
         let facts = self.facts()?;
         let step = question.step;
-        Ok(vec![
+        let (name, email) = (&self.identity.name, &self.identity.email);
+        let mut variables = vec![
             ("LOOP_RUN_ID", self.created.run_id.clone()),
             ("LOOP_PHASE", step.phase.as_str().to_owned()),
             ("LOOP_ITERATION", step.iteration.to_string()),
@@ -195,7 +310,16 @@ impl Engine<'_> {
             ("LOOP_BASE_COMMIT", facts.base_commit),
             ("LOOP_SPEC_PATH", facts.spec_path),
             ("LOOP_PLAN_PATH", facts.plan_path),
-        ])
+        ];
+        variables.extend(["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"].map(|variable| (variable, name.clone())));
+        variables
+            .extend(["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"].map(|variable| (variable, email.clone())));
+        // Keys are out of reach, so a setting that signs every commit would fail each of them.
+        let unsigned = [("GIT_CONFIG_KEY_0", "commit.gpgSign"), ("GIT_CONFIG_VALUE_0", "false")];
+        let tags = [("GIT_CONFIG_KEY_1", "tag.gpgSign"), ("GIT_CONFIG_VALUE_1", "false")];
+        let settings = [("GIT_CONFIG_COUNT", "2")].into_iter().chain(unsigned).chain(tags);
+        variables.extend(settings.map(|(variable, value)| (variable, value.to_owned())));
+        Ok(variables)
     }
 }
 
@@ -220,24 +344,4 @@ fn watch(
             return;
         }
     }
-}
-
-fn read_answer(outcome: &exec::Outcome, message: String, tail: &str) -> Answer {
-    let code = outcome.code();
-    let (ending, complaint) = match outcome.ended {
-        Ended::TimedOut => (Ending::Failed, "timeout".to_owned()),
-        Ended::Idle => (Ending::Failed, "no output for too long".to_owned()),
-        Ended::Canceled => (Ending::Failed, "stopped".to_owned()),
-        Ended::Exited => match (&outcome.spawn_error, outcome.signal) {
-            (Some(error), _) => (Ending::Failed, error.clone()),
-            (None, Some(signal)) => (Ending::Failed, format!("killed by signal {signal}")),
-            (None, None) => {
-                let last: Vec<&str> = tail.lines().filter(|line| !line.trim().is_empty()).collect();
-                let last = last[last.len().saturating_sub(3)..].join(" / ");
-                let short: String = last.chars().take(300).collect();
-                (retry::read_script(code, tail), format!("exit code {code}: {short}"))
-            }
-        },
-    };
-    Answer { code, ending, message, complaint, output: Counts::default() }
 }

@@ -32,15 +32,20 @@ impl Engine<'_> {
 
     /// Writes again what postmortem and cleanup have changed, and tidies up.
     pub(super) fn finish(&mut self) {
-        for note in record::write(&self.run, None, true) {
-            self.observer.note(&note);
-        }
+        self.record_again();
         // Sandboxes hold nothing that the record needs; a failed run keeps them for a look. Last, since as long as
         // they are there somebody may take the run up again to write the rest.
         if self.state().phase == RunPhase::Completed
             && let Err(error) = far::remove(&self.setting.sandboxes)
         {
             self.observer.note(&format!("the run's sandboxes could not be removed: {error}"));
+        }
+    }
+
+    /// Writes again what follows from the journal alone: after a postmortem, for one.
+    pub(super) fn record_again(&mut self) {
+        for note in record::write(&self.run, None, true) {
+            self.observer.note(&note);
         }
     }
 

@@ -13,7 +13,7 @@ use super::{Engine, Finished, Halt};
 use crate::far::Collected;
 use crate::machine::{Step, watchdog};
 use crate::retry::Ending;
-use crate::{notes, prompt, store};
+use crate::{notes, prompt, record, store};
 
 /// Lines of the final message that are kept for comparison (NFR-4).
 const TAIL_LINES: usize = 200;
@@ -24,21 +24,20 @@ impl Engine<'_> {
         self.load_base()?;
         let (before, _) = self.state().checkpoint.clone().unwrap_or_default();
         let text = self.implementation_prompt(&before)?;
-        let label = format!("iter-{:02}", step.iteration);
         self.write("prompt.txt", text.as_bytes())?;
         if self.rewrite().is_some() {
             self.write(&format!("prompt.rewrite.{}.txt", self.state().rewrites), text.as_bytes())?;
         }
-        let output_path = format!("{label}.log");
+        let output_path = record::log_name(step.phase, step.iteration, step.attempt);
         let question = Question { step, step_id, output_path: &output_path, prompt: &text };
         let answer = self.ask_agent(&question)?;
         let mut judged = self.take_in(&self.state().iteration_base.clone())?;
         judged.token = completion::read(&answer.message, self.created.spec.settings.completion_mode);
         let tail = last_lines(&answer.message);
-        let previous = self.previous_tail(step.iteration);
+        let previous = self.previous_tail();
         judged.similarity = previous.map_or(0, |previous| watchdog::similarity(&previous, &tail));
         judged.stalled = watchdog::speaks_of_stalling(&tail);
-        self.write(&format!("{label}.tail.txt"), tail.as_bytes())?;
+        self.write(&record::tail_name(&output_path), tail.as_bytes())?;
         if answer.ending != Ending::Worked {
             let head = judged.head.clone();
             self.append(Event::Checkpoint { step_id: step_id.to_owned(), head, snapshot: judged.snapshot })
@@ -164,9 +163,9 @@ impl Engine<'_> {
         Ok(())
     }
 
-    fn previous_tail(&self, iteration: u32) -> Option<String> {
-        let before = iteration.checked_sub(1).filter(|before| *before > 0)?;
-        fs::read_to_string(self.run.join(format!("iter-{before:02}.tail.txt"))).ok()
+    fn previous_tail(&self) -> Option<String> {
+        let (_, log) = self.state().last_implementation.as_ref()?;
+        fs::read_to_string(self.run.join(record::tail_name(log))).ok()
     }
 
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, Halt> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use loop_api::checklist::Plan;
 use loop_api::journal::{Event, Outcome, WorktreeFacts};
 use loop_api::naming;
+use loop_api::phase::StepPhase;
 
 use super::{Engine, Finished, Halt};
 use crate::far::Side;
@@ -234,7 +235,8 @@ impl Engine<'_> {
         let worktree = self.worktree()?;
         if self.agent.is_none() {
             self.place_agent_program(&facts)?;
-            self.agent = Some(self.setting.agent(&worktree)?);
+            let (adapter, _) = self.asked(StepPhase::Implementation)?;
+            self.agent = Some(self.setting.agent(&worktree, adapter)?);
         }
         if self.restore {
             let side: &Side =
@@ -247,6 +249,10 @@ impl Engine<'_> {
 
     fn place_agent_program(&self, facts: &WorktreeFacts) -> Result<(), Halt> {
         use std::os::unix::fs::PermissionsExt as _;
+        let asked = [self.asked(StepPhase::Implementation)?, self.asked(StepPhase::Review)?];
+        if asked.iter().all(|(adapter, _)| adapter.program.is_some()) {
+            return Ok(());
+        }
         let frozen = self.run.join("agent-script");
         let program = if frozen.exists() {
             fs::read(&frozen).map_err(|error| Halt::io(&frozen, error))?

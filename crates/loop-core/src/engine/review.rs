@@ -5,8 +5,8 @@ use loop_api::journal::{Outcome, Reviewed, Verdict};
 use super::ask::Question;
 use super::{Engine, Finished, Halt};
 use crate::machine::{Step, grant};
-use crate::prompt;
 use crate::retry::Ending;
+use crate::{prompt, record};
 
 impl Engine<'_> {
     pub(super) fn review(&mut self, step: Step, step_id: &str) -> Result<Finished, Halt> {
@@ -33,8 +33,9 @@ impl Engine<'_> {
             findings: &findings,
         });
         self.write("review-prompt.txt", text.as_bytes())?;
-        let output_path = format!("iter-{:02}-review.log", step.iteration);
-        self.reviewer = Some(self.setting.reviewer(&worktree, &work.head)?);
+        let output_path = record::log_name(step.phase, step.iteration, step.attempt);
+        let (adapter, _) = self.asked(step.phase)?;
+        self.reviewer = Some(self.setting.reviewer(&worktree, &work.head, adapter)?);
         let answer = self.ask_agent(&Question { step, step_id, output_path: &output_path, prompt: &text });
         self.reviewer = None;
         let answer = answer?;

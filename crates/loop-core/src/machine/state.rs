@@ -1,12 +1,14 @@
 //! What a journal's events add up to.
 
 use loop_api::journal::{
-    AgentRun, Created, Event, Granted, Implemented, Merged, Outcome, Postmortem, Refusal, Reviewed, Verified,
+    Created, Event, Granted, Implemented, Merged, Outcome, Postmortem, Refusal, Reviewed, Verified,
     WorktreeFacts,
 };
 use loop_api::phase::{ExitReason, RunPhase, StepPhase, WatchdogAction, WatchdogSignal};
 use loop_api::run::{LoopRunSpec, StepSummary};
 use loop_api::usage::Usage;
+
+use super::agents::{OpenAgent, Session};
 
 /// An event that cannot follow from the state it meets.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -29,26 +31,6 @@ pub struct OpenStep {
     pub iteration: u32,
     /// Whether a verification started from an empty checkout.
     pub clean: bool,
-}
-
-/// A session of an agent, by which a later process can go on where an earlier one was.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Session {
-    /// As the CLI names it.
-    pub id: String,
-    /// Iteration whose implementation it belongs to.
-    pub iteration: u32,
-}
-
-/// A process of an agent without an end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenAgent {
-    /// Its step.
-    pub step_id: String,
-    /// Its session.
-    pub session: String,
-    /// Where its raw output begins in the step's `.jsonl`, in bytes.
-    pub raw_offset: u64,
 }
 
 /// What the iteration in progress has come to.
@@ -193,47 +175,16 @@ impl State {
                 self.checkpoint = Some((facts.base_commit.clone(), facts.base_commit.clone()));
             }
             Event::StepStarted { step_id, phase, iteration, attempt, clean } => {
-                if *phase == StepPhase::Implementation && *iteration > self.iteration {
-                    // What a failed implementation left is nobody's yet: the next one to end well answers for it.
-                    if self.iteration == 0 || self.current.implemented.is_some() {
-                        self.iteration_base =
-                            self.checkpoint.as_ref().map(|(head, _)| head.clone()).unwrap_or_default();
-                    }
-                    self.iteration = *iteration;
-                    let ended = std::mem::take(&mut self.current);
-                    // A failed implementation says nothing; the notes of the one before it still hold.
-                    if ended.implemented.is_some() {
-                        self.previous = ended;
-                    }
-                }
                 self.attempt = *attempt;
-                self.last_step = (Some(*phase), *iteration);
-                self.step_started_ms = ts;
-                self.open = Some(OpenStep {
-                    id: step_id.clone(),
-                    phase: *phase,
-                    iteration: *iteration,
-                    clean: *clean,
-                });
-                self.steps.push(StepSummary {
-                    phase: phase.as_str().into(),
-                    iteration: *iteration,
-                    attempt: *attempt,
-                    state: "running".into(),
-                    ..StepSummary::default()
-                });
-                if self.steps.len() > 10 {
-                    self.steps.remove(0);
-                }
+                let step =
+                    OpenStep { id: step_id.clone(), phase: *phase, iteration: *iteration, clean: *clean };
+                self.start_step(ts, step);
             }
             Event::Checkpoint { head, snapshot, .. } => {
                 self.checkpoint = Some((head.clone(), snapshot.clone()));
             }
             Event::AgentStarted { step_id, session, raw_offset, .. } => {
-                let open =
-                    OpenAgent { step_id: step_id.clone(), session: session.clone(), raw_offset: *raw_offset };
-                self.note_session(session);
-                self.agent = Some(open);
+                self.start_agent(step_id, session, *raw_offset);
             }
             Event::AgentFinished(run) => self.finish_agent(run),
             Event::StepFinished { duration_ms, outcome, exit_code, output_path, .. } => {
@@ -244,9 +195,7 @@ impl State {
             }
             Event::StepInterrupted { .. } => {
                 self.open = None;
-                if self.agent.take().is_some() {
-                    self.usage.incomplete += 1;
-                }
+                self.lose_agent();
                 self.note_step("interrupted", u64::try_from(ts - self.step_started_ms).unwrap_or(0), "");
             }
             Event::CompletionRefused(refusal) => {
@@ -297,6 +246,36 @@ impl State {
         Ok(())
     }
 
+    fn start_step(&mut self, ts: i64, step: OpenStep) {
+        let OpenStep { phase, iteration, .. } = step;
+        if phase == StepPhase::Implementation && iteration > self.iteration {
+            // What a failed implementation left is nobody's yet: the next one to end well answers for it.
+            if self.iteration == 0 || self.current.implemented.is_some() {
+                self.iteration_base =
+                    self.checkpoint.as_ref().map(|(head, _)| head.clone()).unwrap_or_default();
+            }
+            self.iteration = iteration;
+            let ended = std::mem::take(&mut self.current);
+            // A failed implementation says nothing; the notes of the one before it still hold.
+            if ended.implemented.is_some() {
+                self.previous = ended;
+            }
+        }
+        self.last_step = (Some(phase), iteration);
+        self.step_started_ms = ts;
+        self.open = Some(step);
+        self.steps.push(StepSummary {
+            phase: phase.as_str().into(),
+            iteration,
+            attempt: self.attempt,
+            state: "running".into(),
+            ..StepSummary::default()
+        });
+        if self.steps.len() > 10 {
+            self.steps.remove(0);
+        }
+    }
+
     fn start(&mut self, ts: i64, isolation: &str, again: bool) {
         self.phase = RunPhase::Running;
         self.isolation = isolation.into();
@@ -320,31 +299,6 @@ impl State {
                 self.current.finished = true;
             }
         }
-    }
-
-    fn note_session(&mut self, session: &str) {
-        let implementing = self.open.as_ref().filter(|open| open.phase == StepPhase::Implementation);
-        if let Some(open) = implementing.filter(|_| !session.is_empty()) {
-            self.session = Some(Session { id: session.to_owned(), iteration: open.iteration });
-        }
-    }
-
-    fn finish_agent(&mut self, run: &AgentRun) {
-        self.agent = None;
-        self.usage.add(&run.usage);
-        self.note_session(&run.session);
-        // Nothing is left to continue, or it would fail in the same way again.
-        if ["session_lost", "context"].contains(&run.ending.as_str()) {
-            self.session = None;
-        }
-    }
-
-    /// The session that an implementation of this iteration goes on with.
-    pub fn session_of(&self, iteration: u32) -> Option<&str> {
-        self.session
-            .as_ref()
-            .filter(|session| session.iteration == iteration)
-            .map(|session| session.id.as_str())
     }
 
     fn finish_step(&mut self, duration_ms: u64, outcome: &Outcome) {

@@ -8,11 +8,8 @@ use loop_api::journal::Created;
 use loop_api::run::ArtifactMode;
 
 use super::mirror;
+use crate::postmortem::Report;
 use crate::store::RunDir;
-
-/// Reports that an analysing agent writes: its opinion.
-pub const OPINIONS: [&str; 3] =
-    ["analysis/run-quality.md", "analysis/spec-compliance.md", "analysis/summary.md"];
 
 /// Largest file of a record that is copied.
 pub(super) const COPIED: u64 = 16 << 20;
@@ -99,7 +96,8 @@ pub(super) fn meaning(name: &str) -> &'static str {
             "the last commit of the run branch"
         }
         "analysis/git-diff.patch" => "what the worktree has beyond that commit",
-        _ if OPINIONS.contains(&name) => "an agent's opinion of the run",
+        _ if Report::ALL.iter().any(|report| report.path() == name) => "an agent's opinion of the run",
+        _ if name.starts_with("analysis/") && ends("-prompt.txt") => "what that agent is asked",
         _ if name.starts_with("analysis/") => "part of the analysis",
         _ if name.starts_with("verify/") => "output of a gate",
         _ if name.starts_with("prompt.rewrite.") => "a prompt with the watchdog's advice",

@@ -13,9 +13,10 @@ use std::path::Path;
 use loop_api::journal::Record;
 use loop_api::run::ArtifactMode;
 
-use super::files::{COPIED, OPINIONS, copy_folder, list, meaning};
+use super::files::{COPIED, copy_folder, list, meaning};
 use super::history::History;
 use super::text::code;
+use crate::postmortem::Report;
 use crate::store::RunDir;
 
 /// The report of a run as it stands now; it may still be under way. Empty for a journal without records.
@@ -122,6 +123,6 @@ fn link(name: &str) -> String {
 
 /// Links to the reports of an analysis that were made.
 fn opinions(reports: &[String]) -> String {
-    let known = OPINIONS.iter().filter(|name| reports.iter().any(|report| report == *name));
-    known.map(|name| link(name)).collect::<Vec<_>>().join(", ")
+    let known = Report::ALL.iter().map(|report| report.path()).filter(|path| reports.contains(path));
+    known.map(|path| link(&path)).collect::<Vec<_>>().join(", ")
 }

@@ -1,5 +1,6 @@
 //! `summary.json` (ART-23..25).
 
+use loop_api::phase::StepPhase;
 use loop_api::summary::Summary;
 
 use crate::machine::State;
@@ -24,12 +25,12 @@ pub fn summary(state: &State, run: &RunDir) -> Option<Summary> {
         avg_duration_ms: total.checked_div(i64::from(state.implementations)).unwrap_or(0),
         last_exit_code: last.map(|(exit_code, _)| *exit_code),
         completion_mode: state.granted.as_ref().map(|granted| granted.mode.clone()),
-        model: super::model(created),
+        model: super::model(created, StepPhase::Implementation).map(str::to_owned),
         exit_reason: exit_reason.as_str().to_owned(),
         run_log: path("run.log"),
         run_report: path("report.tsv"),
         prompt_snapshot: (state.iteration > 0).then(|| path("prompt.txt")),
-        last_iteration_tail: log.map(|log| path(&log.replace(".log", ".tail.txt"))),
+        last_iteration_tail: log.map(|log| path(&super::tail_name(log))),
         last_iteration_log: log.map(path),
     })
 }

@@ -79,7 +79,7 @@ fn rows(record: &Record, state: &State, open: &mut Option<Open>) -> Vec<Row> {
                 task.spec_path.as_deref().unwrap_or("-"),
                 task.plan_path.as_deref().unwrap_or("-"),
                 created.spec.settings.iterations,
-                super::model(created).as_deref().unwrap_or("-"),
+                super::model(created, StepPhase::Implementation).unwrap_or("-"),
                 if task.prompt.is_some() { "prompt" } else { "plan" }
             );
             vec![row("RUN_START", message)]

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use loop_api::journal::Event;
 use loop_api::phase::RunPhase;
+use loop_core::engine::account;
 use loop_core::git::Trusted;
 use loop_core::machine::State;
 use loop_core::store::{Journal, Store};
@@ -46,6 +47,9 @@ fn stop(store: &Store, uid: &str) -> Result<()> {
             let mut journal = Journal::open(&dir)?;
             if !journal.state().phase.is_terminal() {
                 exec::sweep_marked(uid, Duration::from_secs(10));
+                if let Some(event) = account(&dir, journal.state()) {
+                    journal.append(event)?;
+                }
                 if let Some(open) = journal.state().open.clone() {
                     journal.append(Event::StepInterrupted { step_id: open.id })?;
                 }

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use loop_core::record::{self, OPINIONS};
+use loop_core::postmortem;
+use loop_core::record;
 use loop_core::store::{Store, read_journal};
 
 use crate::cli::Report;
@@ -30,8 +31,8 @@ pub(super) fn run(store: &Store, arguments: &Report) -> Result {
 fn opinions(run: &Recorded) -> Result<String> {
     let mut text = String::from("\n# The opinion of the agent that analysed the run\n");
     let mut none = true;
-    for name in OPINIONS {
-        let Some(path) = run.file(name) else { continue };
+    for name in postmortem::Report::ALL.map(postmortem::Report::path) {
+        let Some(path) = run.file(&name) else { continue };
         let opinion = read(&path)
             .map_err(|error| Error::failed(format!("{} cannot be read: {error}", path.display())))?;
         text.push_str(&format!("\n## {name}, an opinion\n\n{}\n", record::plain(opinion.trim())));

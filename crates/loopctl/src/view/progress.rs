@@ -13,7 +13,9 @@ pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
         Event::RunCreated(_)
         | Event::WorktreeProviderSelected { .. }
         | Event::WorktreeCreating(_)
+        | Event::AgentStarted { resumed: false, .. }
         | Event::IterationFinished { .. } => Vec::new(),
+        Event::AgentFinished(run) if run.usage.is_empty() => Vec::new(),
         Event::RunStarted { isolation, .. } => {
             let name = state.created.as_ref().map_or("", |created| created.name.as_str());
             vec![format!("run {} ({isolation})", paint(BOLD, name))]
@@ -80,9 +82,7 @@ pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
             vec![format!("worktree removed, its diff saved{message}")]
         }
         Event::WorktreeRemoved { message, .. } => vec![format!("worktree kept: {message}")],
-        Event::AgentStarted { resumed: true, .. } => vec![paint(DIM, "  the agent goes on where it was")],
-        Event::AgentStarted { .. } => Vec::new(),
-        Event::AgentFinished(run) if run.usage.is_empty() => Vec::new(),
+        Event::AgentStarted { .. } => vec![paint(DIM, "  the agent goes on where it was")],
         Event::AgentFinished(run) => vec![paint(DIM, &format!("  used {}", used(&run.usage)))],
         Event::PostmortemStart { .. } => vec![paint(DIM, "an agent looks back at the run ...")],
         Event::PostmortemEnd(postmortem) => vec![match postmortem.status.as_str() {

@@ -104,3 +104,28 @@ fn delivery(run: &Recorded, lines: &mut Vec<String>) {
         None => lines.push(format!("  worktree   {}", facts.worktree_path)),
     }
 }
+
+/// What came of looking back at a run.
+pub(crate) fn analysis(run: &Recorded) -> String {
+    let Some(postmortem) = &run.state.postmortem else { return String::new() };
+    let said = |text: &str| if text.is_empty() { "not said".to_owned() } else { text.to_owned() };
+    let mut lines = vec![format!("{} postmortem: {}", run.object.metadata.name, postmortem.status)];
+    if !postmortem.message.is_empty() {
+        lines.push(format!("  why              {}", postmortem.message));
+    }
+    if postmortem.status == "ok" {
+        lines.push(format!("  spec compliance  {} (the agent's opinion)", said(&postmortem.verdict)));
+        lines.push(format!("  root cause       {} (the agent's opinion)", said(&postmortem.root_cause)));
+    }
+    lines.extend(
+        postmortem
+            .reports
+            .iter()
+            .map(|report| format!("  report           {}", shown(&run.dir.join(report)))),
+    );
+    if !postmortem.usage.is_empty() {
+        lines.push(format!("  used             {}", super::used(&postmortem.usage)));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}

@@ -57,9 +57,9 @@ struct Line<'a> {
     #[serde(default)]
     total_cost_usd: Option<f64>,
     #[serde(default)]
-    usage: Option<CallUsage>,
+    usage: Option<Used>,
     #[serde(borrow, default, rename = "modelUsage")]
-    model_usage: BTreeMap<Cow<'a, str>, ModelUsage>,
+    model_usage: BTreeMap<Cow<'a, str>, Used>,
     #[serde(borrow, default)]
     errors: Vec<Cow<'a, str>>,
 }
@@ -89,7 +89,7 @@ struct Message<'a> {
     #[serde(borrow, default)]
     content: Vec<Block<'a>>,
     #[serde(default)]
-    usage: Option<CallUsage>,
+    usage: Option<Used>,
 }
 
 #[derive(Deserialize)]
@@ -122,42 +122,27 @@ struct Input<'a> {
     description: Option<Cow<'a, str>>,
 }
 
+/// Tokens, of a call in snake case and of a whole process in camel case.
 #[derive(Deserialize, Clone, Copy, Default)]
 #[serde(default)]
-struct CallUsage {
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    cache_read_input_tokens: Option<u64>,
-    cache_creation_input_tokens: Option<u64>,
+struct Used {
+    #[serde(alias = "input_tokens", alias = "inputTokens")]
+    input: Option<u64>,
+    #[serde(alias = "output_tokens", alias = "outputTokens")]
+    output: Option<u64>,
+    #[serde(alias = "cache_read_input_tokens", alias = "cacheReadInputTokens")]
+    cache_read: Option<u64>,
+    #[serde(alias = "cache_creation_input_tokens", alias = "cacheCreationInputTokens")]
+    cache_write: Option<u64>,
 }
 
-#[derive(Deserialize, Clone, Copy, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct ModelUsage {
-    input_tokens: u64,
-    output_tokens: u64,
-    cache_read_input_tokens: u64,
-    cache_creation_input_tokens: u64,
-}
-
-impl From<CallUsage> for Tokens {
-    fn from(usage: CallUsage) -> Self {
+impl From<Used> for Tokens {
+    fn from(used: Used) -> Self {
         Self {
-            input: usage.input_tokens.unwrap_or(0),
-            output: usage.output_tokens.unwrap_or(0),
-            cache_read: usage.cache_read_input_tokens.unwrap_or(0),
-            cache_write: usage.cache_creation_input_tokens.unwrap_or(0),
-        }
-    }
-}
-
-impl From<ModelUsage> for Tokens {
-    fn from(usage: ModelUsage) -> Self {
-        Self {
-            input: usage.input_tokens,
-            output: usage.output_tokens,
-            cache_read: usage.cache_read_input_tokens,
-            cache_write: usage.cache_creation_input_tokens,
+            input: used.input.unwrap_or(0),
+            output: used.output.unwrap_or(0),
+            cache_read: used.cache_read.unwrap_or(0),
+            cache_write: used.cache_write.unwrap_or(0),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What was asked, and what came of it.
 
 use loop_api::journal::Created;
+use loop_api::phase::StepPhase;
 use loop_api::run::{DeliveryMode, rfc3339};
 use loop_api::usage;
 
@@ -27,10 +28,10 @@ fn asked(page: &mut Page, created: &Created) {
     page.quote("base commit", &created.base_commit);
     page.quote("target branch", &created.target_branch);
     page.quote("agent", &spec.agent.adapter);
-    page.quote("model", model(created).as_deref().unwrap_or_default());
+    page.quote("model", model(created, StepPhase::Implementation).unwrap_or_default());
     if spec.review.enabled {
         page.quote("reviewer", spec.review.adapter.as_ref().unwrap_or(&spec.agent.adapter));
-        page.quote("reviewer's model", spec.review.model.as_deref().unwrap_or_default());
+        page.quote("reviewer's model", model(created, StepPhase::Review).unwrap_or_default());
     } else {
         page.item("reviewer", "none");
     }
