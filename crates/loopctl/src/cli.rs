@@ -73,6 +73,15 @@ An interrupted run continues from its last checkpoint. A failed or canceled one 
     /// Cancel a run; its agent is killed within seconds, its branch and record stay
     #[command(after_help = "Examples:\n  loopctl cancel login-3f9a1")]
     Cancel(One),
+    /// Print the report of a run: what to look at first, what was done, what stands behind it, what it took
+    #[command(after_help = "Examples:
+  loopctl report login-3f9a1
+  loopctl report login-3f9a1 | less
+  loopctl report login-3f9a1 --analysis   the opinion of the agent that analysed the run, too
+
+It is made now, from the run's journal, also while the run is under way; every number in it is the journal's. The same is
+report.md in the run's folder, beside report.tsv and summary.json for programs.")]
+    Report(Report),
     /// Have an agent look back at an ended run: does the work fit the spec, how did it go, what follows
     #[command(after_help = "Examples:
   loopctl analyze login-3f9a1                   three reports under analysis/ of the run's record
@@ -237,6 +246,16 @@ pub(crate) struct One {
     /// Print in this form instead of for people
     #[arg(long, short = 'o', value_enum)]
     pub(crate) output: Option<Output>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// Name, uid, or the beginning of either, as `loopctl list` prints them
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// Print the three reports of the agent that analysed the run as well: its opinion, not evidence
+    #[arg(long)]
+    pub(crate) analysis: bool,
 }
 
 #[derive(Debug, Args)]

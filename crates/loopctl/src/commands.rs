@@ -7,6 +7,7 @@ mod drive;
 mod inspect;
 mod liars;
 mod list;
+mod report;
 mod resume;
 mod run;
 mod verify;
@@ -36,6 +37,7 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Inspect(arguments) => inspect::run(&store, &arguments),
         Command::Resume(arguments) => resume::run(&store, &arguments),
         Command::Cancel(arguments) => cancel::run(&store, &arguments),
+        Command::Report(arguments) => report::run(&store, &arguments),
         Command::Analyze(arguments) => analyze::run(&store, &arguments),
         Command::Verify(arguments) => verify::run(&store, &arguments),
         Command::Completion { .. } | Command::Demo(_) => Ok(OK),

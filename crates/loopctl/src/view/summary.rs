@@ -70,8 +70,7 @@ fn evidence(run: &Recorded, lines: &mut Vec<String>) {
     if let Some(review) = state.current.reviewed.as_ref().filter(|review| review.tree == granted.tree) {
         lines.push(format!("             reviewer approved tree {}", short(&review.tree)));
     }
-    let file = run.dir.join("evidence.json");
-    if file.exists() {
+    if let Some(file) = run.file("evidence.json") {
         lines.push(format!("             {}", shown(&file)));
     }
 }
@@ -96,7 +95,10 @@ fn delivery(run: &Recorded, lines: &mut Vec<String>) {
     }
     match &state.cleanup {
         Some((status, _)) if status == "cleaned" => {
-            lines.push(format!("  worktree   removed; its diff is {}", shown(&run.dir.join("changes.diff"))));
+            lines.push(format!(
+                "  worktree   removed; its diff is {}",
+                shown(&run.file("changes.diff").unwrap_or_else(|| run.dir.join("changes.diff")))
+            ));
         }
         Some((_, message)) => lines.push(format!("  worktree   {} (kept: {message})", facts.worktree_path)),
         None => lines.push(format!("  worktree   {}", facts.worktree_path)),
