@@ -7,6 +7,7 @@ mod cleanup;
 mod finish;
 mod gates;
 mod implement;
+mod live;
 mod merge;
 mod postmortem;
 mod prepare;
@@ -16,8 +17,9 @@ mod review;
 pub(crate) use analysis::Base;
 pub(crate) use finish::statement;
 pub(crate) use gates::run_gates;
+pub use live::Live;
 pub(crate) use merge::checked_out;
-pub(crate) use prepare::worktree_path;
+pub(crate) use prepare::{MOST_BRANCHES, prompt_files, worktree_path};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -44,6 +46,8 @@ pub trait Observer {
     fn record(&mut self, record: &Record, state: &State);
     /// The engine waits, or did something that is no event.
     fn note(&mut self, text: &str);
+    /// An agent works: called at most ten times a second, also while it says nothing (RUN-22).
+    fn agent(&mut self, _live: &Live<'_>) {}
 }
 
 /// An engine cannot go on; the run is as it was at the last journal record, and can be resumed.
