@@ -13,6 +13,7 @@ mod postmortem;
 mod prepare;
 mod publish;
 mod review;
+mod turn;
 
 pub(crate) use analysis::Base;
 pub use ask::account;
@@ -34,6 +35,7 @@ use crate::exec::{self, Counts, Isolation};
 use crate::far::{self, Setting, Side, Worktree};
 use crate::git::{self, Git, Identity, Trusted};
 use crate::machine::{Next, State, Step, next};
+use crate::queue::Turn;
 use crate::record;
 use crate::store::{Journal, JournalError, RunDir, RunLock, Store, now_ms};
 
@@ -89,6 +91,8 @@ pub enum End {
     Ended,
     /// A signal came; the run can be resumed.
     Interrupted(i32),
+    /// The user paused the run; it can be resumed.
+    Paused,
 }
 
 /// Why a step has no result.
@@ -178,6 +182,8 @@ pub struct Engine<'a> {
     identity: Identity,
     setting: Setting,
     control: Control,
+    store: Store,
+    turn: Option<Turn>,
     agent: Option<Side>,
     reviewer: Option<Side>,
     gate: Option<Side>,
@@ -236,6 +242,8 @@ impl<'a> Engine<'a> {
             identity,
             setting,
             control,
+            store: store.clone(),
+            turn: None,
             agent: None,
             reviewer: None,
             gate: None,
@@ -250,8 +258,11 @@ impl<'a> Engine<'a> {
         self.journal.state()
     }
 
-    /// Drives the run to its end, or until a signal comes.
+    /// Waits for the run's turn, then drives it to its end, or until a signal or a pause comes.
     pub fn drive(&mut self) -> Result<End, Error> {
+        if let Some(end) = self.take_turn()? {
+            return Ok(end);
+        }
         let phase = self.state().phase;
         if phase != loop_api::phase::RunPhase::Completed {
             self.append(Event::RunStarted {
@@ -286,6 +297,9 @@ impl<'a> Engine<'a> {
                 // The end comes first, then all that tells of it; only then postmortem and cleanup (RUN-67, BUG-2).
                 self.record_end();
                 recorded = true;
+                // Nobody waits for an opinion, nor for the tidying up (RUN-67).
+                self.turn = None;
+                self.run.clear_pause();
             }
             match next(self.state(), now_ms()) {
                 Next::Record(event) => self.append(event)?,
@@ -308,7 +322,7 @@ impl<'a> Engine<'a> {
 
     fn step(&mut self, step: Step) -> Result<Option<End>, Error> {
         if step.phase != StepPhase::Cleanup
-            && let Some(stop) = self.control.stop()
+            && let Some(stop) = self.control.stop_at_boundary()
         {
             return self.stopped(stop, None);
         }
@@ -357,13 +371,21 @@ impl<'a> Engine<'a> {
         match stop {
             // The step stays open: whoever resumes finds it interrupted and begins at the checkpoint.
             Stop::Signal(signal) => Ok(Some(End::Interrupted(signal))),
-            Stop::Cancel | Stop::Deadline => {
+            Stop::Cancel | Stop::Deadline | Stop::Pause => {
                 if let Some(step_id) = open {
                     self.append(Event::StepInterrupted { step_id: step_id.to_owned() })?;
                 }
-                if stop == Stop::Cancel {
-                    self.append(Event::RunCanceled)?;
-                    self.run.clear_cancel();
+                match stop {
+                    Stop::Cancel => {
+                        self.append(Event::RunCanceled)?;
+                        self.run.clear_cancel();
+                    }
+                    Stop::Pause => {
+                        self.append(Event::RunPaused)?;
+                        self.run.clear_pause();
+                        return Ok(Some(End::Paused));
+                    }
+                    _ => {}
                 }
                 Ok(None)
             }

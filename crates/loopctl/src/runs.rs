@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use loop_api::run::LoopRun;
 use loop_core::machine::State;
 use loop_core::object;
+use loop_core::queue;
 use loop_core::store::{RunDir, Store, read_journal};
 
 use crate::error::{Error, Result};
@@ -17,8 +18,10 @@ pub(crate) struct Recorded {
     pub(crate) dir: RunDir,
     /// What its journal adds up to.
     pub(crate) state: State,
-    /// Whether an engine works on it.
+    /// Whether an engine has it.
     pub(crate) alive: bool,
+    /// What that engine waits for, when others are at work.
+    pub(crate) waiting: Option<String>,
     /// The object.
     pub(crate) object: LoopRun,
 }
@@ -56,11 +59,12 @@ pub(crate) fn command(root: &Path) -> String {
 }
 
 /// Reads one run; `None` when it was never fully created.
-fn load(uid: String, dir: RunDir) -> Result<Option<Recorded>> {
+fn load(store: &Store, uid: String, dir: RunDir) -> Result<Option<Recorded>> {
     let alive = dir.is_alive();
+    let waiting = if alive { queue::waiting(store, &uid, &dir) } else { None };
     let (_, state) = read_journal(&dir.journal())?;
-    let Some(object) = object::loop_run(&state, &dir, alive) else { return Ok(None) };
-    Ok(Some(Recorded { uid, dir, state, alive, object }))
+    let Some(object) = object::loop_run(&state, &dir, alive, waiting.as_deref()) else { return Ok(None) };
+    Ok(Some(Recorded { uid, dir, state, alive, waiting, object }))
 }
 
 /// All runs, newest first, and whether some were left out; those are named on stderr.
@@ -88,7 +92,7 @@ fn read(store: &Store) -> Result<(Vec<Recorded>, Vec<Unreadable>)> {
         if !dir.journal().exists() {
             continue;
         }
-        match load(uid.clone(), dir) {
+        match load(store, uid.clone(), dir) {
             Ok(Some(run)) => runs.push(run),
             Ok(None) => {}
             Err(error) => unreadable.push((uid, error)),

@@ -9,7 +9,6 @@ pub(crate) mod table;
 
 use loop_api::phase::RunPhase;
 use loop_api::usage::Usage;
-use loop_core::machine::State;
 use loop_core::object::is_interrupted;
 
 use crate::runs::Recorded;
@@ -25,8 +24,12 @@ pub(crate) fn is_unfinished(run: &Recorded) -> bool {
 }
 
 /// The one word for a run, with the one that the journal cannot know.
-pub(crate) fn word(state: &State, alive: bool) -> &'static str {
-    if is_interrupted(state, alive) { "Interrupted" } else { state.phase.as_str() }
+pub(crate) fn word(run: &Recorded) -> &'static str {
+    match run.waiting {
+        Some(_) => "Waiting",
+        None if is_interrupted(&run.state, run.alive) => "Interrupted",
+        None => run.state.phase.as_str(),
+    }
 }
 
 pub(crate) use loop_core::record::duration;

@@ -117,6 +117,7 @@ fn words(event: &Event) -> Option<(&'static str, String)> {
         }
         Event::RunFailed { reason, message, .. } => error(format!("run failed: {reason}: {message}")),
         Event::RunCanceled => warn("run canceled".into()),
+        Event::RunPaused => info("run paused".into()),
         Event::WorktreeRemoved { status, message } => info(format!("worktree {status} {message}")),
         Event::PostmortemStart { reason } => info(format!("postmortem begins: {reason}")),
         Event::PostmortemEnd(postmortem) => {

@@ -12,8 +12,7 @@ pub(crate) fn text(run: &Recorded) -> String {
     let state = &run.state;
     let name = &run.object.metadata.name;
     let style = if state.phase == RunPhase::Completed { GOOD } else { BAD };
-    let mut lines =
-        vec![String::new(), format!("{} {}", paint(BOLD, name), paint(style, word(state, run.alive)))];
+    let mut lines = vec![String::new(), format!("{} {}", paint(BOLD, name), paint(style, word(run)))];
     if let Some((_, reason, message)) = &state.ended
         && state.phase != RunPhase::Completed
     {
@@ -52,7 +51,15 @@ pub(crate) fn text(run: &Recorded) -> String {
         RunPhase::Canceled | RunPhase::Failed => {
             format!("{loopctl} inspect {name}; with resume instead of inspect it tries again")
         }
-        _ if run.alive => format!("it is under way; {loopctl} cancel {name} stops it"),
+        _ if run.waiting.is_some() => {
+            format!(
+                "it waits: {}; {loopctl} cancel {name} takes it out",
+                run.waiting.as_deref().unwrap_or_default()
+            )
+        }
+        _ if run.alive => format!(
+            "it is under way; {loopctl} tail -f {name}, {loopctl} pause {name}, {loopctl} cancel {name}"
+        ),
         _ => format!("{loopctl} resume {name}"),
     };
     lines.push(format!("  next       {next}"));
