@@ -77,10 +77,10 @@ impl Tail {
     fn shows(&mut self, wanted: &str) {
         let end = Instant::now() + PATIENCE;
         while !String::from_utf8_lossy(&self.shown).contains(wanted) {
-            match self.pieces.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(piece) => self.shown.extend(piece),
-                Err(_) => panic!("{wanted:?} is not in {:?}", String::from_utf8_lossy(&self.shown)),
-            }
+            let piece = self.pieces.recv_timeout(end.saturating_duration_since(Instant::now()));
+            let shown = String::from_utf8_lossy(&self.shown);
+            let piece = piece.unwrap_or_else(|_| panic!("{wanted:?} is not in {shown:?}"));
+            self.shown.extend(piece);
         }
     }
 

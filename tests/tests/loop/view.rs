@@ -57,11 +57,8 @@ fn screen(shown: &str) -> Vec<String> {
 
 /// The last letters of all control sequences.
 fn controls(shown: &str) -> String {
-    let mut found: Vec<char> = shown
-        .split('\x1b')
-        .skip(1)
-        .filter_map(|rest| rest.chars().find(|letter| letter.is_ascii_alphabetic()))
-        .collect();
+    let mut found: Vec<char> =
+        shown.split('\x1b').skip(1).filter_map(|rest| rest.chars().find(char::is_ascii_alphabetic)).collect();
     found.sort_unstable();
     found.dedup();
     found.into_iter().collect()
