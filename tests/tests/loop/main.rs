@@ -7,5 +7,8 @@ mod honest;
 mod killed;
 mod merging;
 mod misbehaving;
+mod prompt;
+mod tail;
 mod thin_line;
 mod trust;
+mod view;
