@@ -192,8 +192,8 @@ fn write(store: &Store, uid: &str, created: Created, script: Option<Vec<u8>>) ->
         if let Some(script) = script {
             fs::write(run.join("agent-script"), script).map_err(failed)?;
         }
-        let begun = Journal::open(&run.journal())
-            .and_then(|mut journal| journal.append(Event::RunCreated(Box::new(created))));
+        let begun =
+            Journal::open(&run).and_then(|mut journal| journal.append(Event::RunCreated(Box::new(created))));
         match begun {
             Ok(_) => Ok(()),
             Err(JournalError::Io(error)) => Err(failed(error)),

@@ -34,6 +34,7 @@ use crate::exec::{self, Counts, Isolation};
 use crate::far::{self, Setting, Side, Worktree};
 use crate::git::{self, Git, Identity, Trusted};
 use crate::machine::{Next, State, Step, next};
+use crate::record;
 use crate::store::{Journal, JournalError, RunDir, RunLock, Store, now_ms};
 
 /// Longest wait for processes of a dead engine to be gone.
@@ -197,8 +198,9 @@ impl<'a> Engine<'a> {
         let run = store.run(uid);
         let in_run = |error| Error::Io { path: run.path().to_owned(), error };
         let lock = run.lock().map_err(in_run)?.ok_or_else(|| Error::Locked(uid.to_owned()))?;
-        let journal = Journal::open(&run.journal())?;
+        let journal = Journal::open(&run)?;
         let created = *journal.state().created.clone().ok_or_else(|| Error::Empty(uid.to_owned()))?;
+        record::bring_back(&run, &created);
         if !journal.state().steps.is_empty() {
             // Its git may still be at work on the refs and worktree that this engine is about to look at.
             if !exec::settle(uid, SETTLE_TIME) {
@@ -272,13 +274,19 @@ impl<'a> Engine<'a> {
         self.publish();
         let end = end?;
         if end == End::Ended {
-            self.finish()?;
+            self.finish();
         }
         Ok(end)
     }
 
     fn drive_on(&mut self) -> Result<End, Error> {
+        let mut recorded = false;
         loop {
+            if self.state().ended.is_some() && !recorded {
+                // The end comes first, then all that tells of it; only then postmortem and cleanup (RUN-67, BUG-2).
+                self.record_end();
+                recorded = true;
+            }
             match next(self.state(), now_ms()) {
                 Next::Record(event) => self.append(event)?,
                 Next::Analyze(reason) => self.analyze(&reason)?,

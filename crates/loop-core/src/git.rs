@@ -132,6 +132,14 @@ impl Git {
         self.run_with(arguments, b"")
     }
 
+    /// Runs a command and gives the first bytes of its output, and whether there was more.
+    pub fn run_capped(&self, arguments: &[&str], most: usize) -> Result<(Vec<u8>, bool), Error> {
+        let argv = self.argv(&[], arguments);
+        let captured = exec::direct(&argv, &self.directory, &self.environment, b"", TIMEOUT, most)?;
+        let more = captured.truncated;
+        Ok((output(arguments, Captured { truncated: false, ..captured })?, more))
+    }
+
     /// Runs a command and gives its output as trimmed text.
     pub fn text(&self, arguments: &[&str]) -> Result<String, Error> {
         Ok(String::from_utf8_lossy(&self.run(arguments)?).trim().to_owned())

@@ -166,7 +166,9 @@ pub(crate) fn read_verdict(message: &str) -> (loop_api::journal::Verdict, Vec<St
     const MOST: usize = 20;
     let short = |line: &str| line.chars().take(1000).collect::<String>();
     let lines: Vec<&str> = message.lines().map(str::trim).collect();
-    let requested = lines.iter().position(|line| line.trim_end_matches(':') == "CHANGES REQUESTED");
+    // Models set their verdicts in bold, as headings, or with a full stop.
+    let word = |line: &str| line.trim_matches(['*', '#', '`', '_', '.', ':', ' ']).to_owned();
+    let requested = lines.iter().position(|line| word(line) == "CHANGES REQUESTED");
     if let Some(at) = requested {
         let items = lines[at + 1..].iter().filter_map(|line| line.strip_prefix("- ")).map(short);
         let mut findings: Vec<String> = items.take(MOST).collect();
@@ -183,7 +185,7 @@ pub(crate) fn read_verdict(message: &str) -> (loop_api::journal::Verdict, Vec<St
         }
         return (Verdict::ChangesRequested, findings);
     }
-    if lines.iter().rev().find(|line| !line.is_empty()) == Some(&"APPROVED") {
+    if lines.iter().rev().find(|line| !line.is_empty()).is_some_and(|line| word(line) == "APPROVED") {
         return (Verdict::Approved, Vec::new());
     }
     let said: String = message.trim().chars().rev().take(600).collect::<Vec<_>>().into_iter().rev().collect();
@@ -227,6 +229,10 @@ mod tests {
         assert_eq!(read_verdict("APPROVED, but see below").0, Verdict::ChangesRequested);
         assert_eq!(read_verdict("").0, Verdict::ChangesRequested);
         assert_eq!(read_verdict("NOT APPROVED").0, Verdict::ChangesRequested);
+        assert_eq!(read_verdict("I would not say APPROVED").0, Verdict::ChangesRequested);
+        assert_eq!(read_verdict("Fine.\n\n**APPROVED**.\n").0, Verdict::Approved);
+        let bold = read_verdict("## Changes\n**CHANGES REQUESTED:**\n- quote $1");
+        assert_eq!(bold, (Verdict::ChangesRequested, vec!["quote $1".to_owned()]));
         let (verdict, findings) = read_verdict("CHANGES REQUESTED\n- quote $1\n- name it\nAPPROVED");
         assert_eq!((verdict, findings.len()), (Verdict::ChangesRequested, 2));
     }

@@ -182,7 +182,8 @@ fn rules(trusted: &Trusted, statement: &Statement) -> Result<Vec<String>, String
     Ok(differences)
 }
 
-/// What an evidence file says otherwise than the run's journal, field by field.
+/// What an evidence file says otherwise than the run's journal, field by field; `journal_head` is the digest of the
+/// record that completed the run.
 pub fn against_journal(statement: &Statement, state: &State, journal_head: &str) -> Vec<String> {
     let given = &statement.predicate;
     let Some(expected) = crate::engine::statement(state, &given.run, &given.protected_sha256, journal_head)

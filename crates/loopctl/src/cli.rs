@@ -51,8 +51,9 @@ Progress goes to stderr; stdout gets the summary, or the LoopRun object with -o.
     Run(Box<Run>),
     /// Show the loop on a small throw-away project
     #[command(after_help = "Examples:
-  loopctl demo           five tasks, a gate that fails, a review that asks for a change, a merge
-  loopctl demo --liars   dishonest agents against one task: who is caught, and by what")]
+  loopctl demo                  five tasks, a gate that fails, a review that asks for a change, a merge
+  loopctl demo --agent claude   the same tasks by Claude Code, with your own login or key
+  loopctl demo --liars          dishonest agents against one task: who is caught, and by what")]
     Demo(Demo),
     /// List runs, newest first
     #[command(
@@ -72,6 +73,23 @@ An interrupted run continues from its last checkpoint. A failed or canceled one 
     /// Cancel a run; its agent is killed within seconds, its branch and record stay
     #[command(after_help = "Examples:\n  loopctl cancel login-3f9a1")]
     Cancel(One),
+    /// Print the report of a run: what to look at first, what was done, what stands behind it, what it took
+    #[command(after_help = "Examples:
+  loopctl report login-3f9a1
+  loopctl report login-3f9a1 | less
+  loopctl report login-3f9a1 --analysis   the opinion of the agent that analysed the run, too
+
+It is made now, from the run's journal, also while the run is under way; every number in it is the journal's. The same is
+report.md in the run's folder, beside report.tsv and summary.json for programs.")]
+    Report(Report),
+    /// Have an agent look back at an ended run: does the work fit the spec, how did it go, what follows
+    #[command(after_help = "Examples:
+  loopctl analyze login-3f9a1                   three reports under analysis/ of the run's record
+  loopctl analyze --latest --model sonnet
+  loopctl analyze login-3f9a1 --prompt-only     what would be asked; nothing is run
+
+The reports are an agent's opinion. They change nothing about the run.")]
+    Analyze(Analyze),
     /// Replay the evidence of a completed run in a clean clone and say what differs
     #[command(after_help = "Examples:
   loopctl verify login-3f9a1
@@ -200,8 +218,17 @@ pub(crate) enum Strategy {
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// Run dishonest agents instead, and say what caught each
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["agent", "model", "max_cost"])]
     pub(crate) liars: bool,
+    /// Agent to run: `script`, which plays a developer without any model, or `claude`
+    #[arg(long, value_name = "AGENT", default_value = "script", value_parser = ["script", "claude"])]
+    pub(crate) agent: String,
+    /// Model for the agent `claude` [default: opus]
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+    /// US dollars after which the agent `claude` is not asked any more
+    #[arg(long, value_name = "USD", default_value = "5")]
+    pub(crate) max_cost: String,
 }
 
 #[derive(Debug, Args)]
@@ -217,6 +244,38 @@ pub(crate) struct One {
     #[arg(value_name = "RUN")]
     pub(crate) run: String,
     /// Print in this form instead of for people
+    #[arg(long, short = 'o', value_enum)]
+    pub(crate) output: Option<Output>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// Name, uid, or the beginning of either, as `loopctl list` prints them
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// Print the three reports of the agent that analysed the run as well: its opinion, not evidence
+    #[arg(long)]
+    pub(crate) analysis: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Analyze {
+    /// Name, uid, or the beginning of either, as `loopctl list` prints them
+    #[arg(value_name = "RUN", required_unless_present = "latest")]
+    pub(crate) run: Option<String>,
+    /// Take the newest run
+    #[arg(long, conflicts_with = "run")]
+    pub(crate) latest: bool,
+    /// Agent that looks back; `script` cannot [default: the run's own, else claude]
+    #[arg(long, value_name = "AGENT")]
+    pub(crate) agent: Option<String>,
+    /// Model that looks back [default: postmortem.model of the run, else the run's own]
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+    /// Print the three prompts and run nothing
+    #[arg(long)]
+    pub(crate) prompt_only: bool,
+    /// Print the LoopRun object afterwards, in this form, instead of where the reports are
     #[arg(long, short = 'o', value_enum)]
     pub(crate) output: Option<Output>,
 }

@@ -1,11 +1,13 @@
 //! One file per verb; this one only hands over.
 
+mod analyze;
 mod cancel;
 mod demo;
 mod drive;
 mod inspect;
 mod liars;
 mod list;
+mod report;
 mod resume;
 mod run;
 mod verify;
@@ -26,7 +28,7 @@ pub(crate) fn run(cli: Cli) -> Result {
         return Ok(OK);
     }
     if let Command::Demo(demo) = command {
-        return if demo.liars { liars::run() } else { demo::run() };
+        return if demo.liars { liars::run() } else { demo::run(&demo) };
     }
     let store = runs::store(data_dir)?;
     match command {
@@ -35,6 +37,8 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Inspect(arguments) => inspect::run(&store, &arguments),
         Command::Resume(arguments) => resume::run(&store, &arguments),
         Command::Cancel(arguments) => cancel::run(&store, &arguments),
+        Command::Report(arguments) => report::run(&store, &arguments),
+        Command::Analyze(arguments) => analyze::run(&store, &arguments),
         Command::Verify(arguments) => verify::run(&store, &arguments),
         Command::Completion { .. } | Command::Demo(_) => Ok(OK),
     }

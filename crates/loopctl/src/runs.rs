@@ -23,6 +23,14 @@ pub(crate) struct Recorded {
     pub(crate) object: LoopRun,
 }
 
+impl Recorded {
+    /// A file of its record, wherever that is kept.
+    pub(crate) fn file(&self, name: &str) -> Option<PathBuf> {
+        let root = &self.state.created.as_ref()?.workspace_root;
+        loop_core::record::file(&self.dir, root.as_ref(), name)
+    }
+}
+
 /// The data directory by flag, environment and convention.
 pub(crate) fn store(flag: Option<PathBuf>) -> Result<Store> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

@@ -9,14 +9,16 @@ use loop_api::phase::RunPhase;
 use loop_api::usage::Usage;
 use loop_core::machine::State;
 use loop_core::object::is_interrupted;
-use loop_core::store::RunDir;
+
+use crate::runs::Recorded;
 
 /// Whether a completed run was killed before its worktree was cleaned up and its evidence written.
 ///
 /// The sandboxes go last of all, so that their presence says it.
-pub(crate) fn is_unfinished(state: &State, run: &RunDir) -> bool {
+pub(crate) fn is_unfinished(run: &Recorded) -> bool {
+    let state = &run.state;
     let cleaned = state.merged.is_none() || state.cleanup.is_some();
-    let written = run.join("evidence.json").exists() && !run.join("sandbox").exists();
+    let written = run.file("evidence.json").is_some() && !run.dir.join("sandbox").exists();
     state.phase == RunPhase::Completed && !(cleaned && written)
 }
 
@@ -25,15 +27,7 @@ pub(crate) fn word(state: &State, alive: bool) -> &'static str {
     if is_interrupted(state, alive) { "Interrupted" } else { state.phase.as_str() }
 }
 
-/// Milliseconds as people say them.
-pub(crate) fn duration(milliseconds: u64) -> String {
-    match milliseconds {
-        0..1000 => format!("{milliseconds} ms"),
-        1000..60_000 => format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100),
-        60_000..3_600_000 => format!("{} min {:02} s", milliseconds / 60_000, milliseconds / 1000 % 60),
-        _ => format!("{} h {:02} min", milliseconds / 3_600_000, milliseconds / 60_000 % 60),
-    }
-}
+pub(crate) use loop_core::record::duration;
 
 /// The first digits of a commit, as git shows them.
 pub(crate) fn short(commit: &str) -> &str {

@@ -1,9 +1,7 @@
-//! What is written when a run has ended: evidence, and a copy of the record in the workspace.
+//! What is written when a run has ended: evidence, and the rest of the record.
 //!
-//! Everything here is derived from the journal, so it can be written again after a kill.
-
-use std::fs;
-use std::path::Path;
+//! Everything here is derived from the journal, so it can be written again after a kill; and it is best effort: what
+//! fails is said and never changes the run (RUN-68).
 
 use loop_api::evidence::{GateEvidence, PREDICATE_TYPE, Predicate, STATEMENT_TYPE, Statement, Subject};
 use loop_api::journal::{GateOutcome, Verdict, sha256};
@@ -11,30 +9,30 @@ use loop_api::phase::RunPhase;
 use loop_api::run::Gate;
 
 use super::{Engine, Error};
-use crate::far;
 use crate::machine::State;
-use crate::store::replace_file;
-
-/// Largest file that is copied into the workspace.
-const COPIED: u64 = 16 << 20;
+use crate::store::{read_journal, replace_file};
+use crate::{far, record};
 
 impl Engine<'_> {
-    /// Writes what a finished run leaves behind.
-    pub(super) fn finish(&mut self) -> Result<(), Error> {
-        if self.state().phase == RunPhase::Completed && self.load_base().is_ok() {
-            let protected = self.protected_digest()?;
-            if let Some(statement) =
-                statement(self.state(), &self.created.run_id, &protected, self.journal.head())
-            {
-                let mut bytes = serde_json::to_vec_pretty(&statement).unwrap_or_default();
-                bytes.push(b'\n');
-                let path = self.run.join("evidence.json");
-                replace_file(&path, &bytes).map_err(|error| Error::Io { path, error })?;
-            }
+    /// Writes all that tells of the end, right after the terminal event.
+    pub(super) fn record_end(&mut self) {
+        if self.state().phase == RunPhase::Completed
+            && let Err(error) = self.write_evidence()
+        {
+            let name = &self.created.name;
+            let note = format!(
+                "evidence.json could not be written ({error}); loopctl resume {name} writes it again"
+            );
+            self.observer.note(&note);
         }
-        if let Err(error) = self.copy_to_workspace() {
-            self.observer.note(&format!("the record could not be copied into the workspace: {error}"));
+        for note in record::write(&self.run, Some(&self.trusted), false) {
+            self.observer.note(&note);
         }
+    }
+
+    /// Writes again what postmortem and cleanup have changed, and tidies up.
+    pub(super) fn finish(&mut self) {
+        self.record_again();
         // Sandboxes hold nothing that the record needs; a failed run keeps them for a look. Last, since as long as
         // they are there somebody may take the run up again to write the rest.
         if self.state().phase == RunPhase::Completed
@@ -42,7 +40,25 @@ impl Engine<'_> {
         {
             self.observer.note(&format!("the run's sandboxes could not be removed: {error}"));
         }
-        Ok(())
+    }
+
+    /// Writes again what follows from the journal alone: after a postmortem, for one.
+    pub(super) fn record_again(&mut self) {
+        for note in record::write(&self.run, None, true) {
+            self.observer.note(&note);
+        }
+    }
+
+    fn write_evidence(&mut self) -> Result<(), String> {
+        self.load_base().map_err(|_| "spec and plan of the base commit cannot be read".to_owned())?;
+        let protected = self.protected_digest().map_err(|error| error.to_string())?;
+        let (decoded, state) = read_journal(&self.run.journal()).map_err(|error| error.to_string())?;
+        let head = record::completed_digest(&decoded).unwrap_or_default();
+        let statement =
+            statement(&state, &self.created.run_id, &protected, &head).ok_or("nothing was granted")?;
+        let mut bytes = serde_json::to_vec_pretty(&statement).map_err(|error| error.to_string())?;
+        bytes.push(b'\n');
+        replace_file(&self.run.join("evidence.json"), &bytes).map_err(|error| error.to_string())
     }
 
     /// SHA-256 over path and blob of every protected file of the granted commit.
@@ -52,32 +68,6 @@ impl Engine<'_> {
         };
         Ok(base.protected_digest(&self.trusted, &granted.commit)?)
     }
-
-    /// A copy of the record under `logs/loop/` of the workspace, in a folder that ignores itself (ART-1, BUG-19).
-    fn copy_to_workspace(&self) -> std::io::Result<()> {
-        let logs = self.root.join("logs").join("loop");
-        fs::create_dir_all(&logs)?;
-        let ignore = logs.join(".gitignore");
-        if !ignore.exists() {
-            fs::write(&ignore, "*\n")?;
-        }
-        copy_files(self.run.path(), &logs.join(format!("run-{}", self.created.run_id)))
-    }
-}
-
-fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        let name = entry.file_name();
-        if kind.is_dir() && name == "verify" {
-            copy_files(&entry.path(), &to.join(name))?;
-        } else if kind.is_file() && name != "lock" && entry.metadata()?.len() <= COPIED {
-            fs::copy(entry.path(), to.join(name))?;
-        }
-    }
-    Ok(())
 }
 
 /// The evidence of a granted run.
@@ -138,7 +128,7 @@ pub(crate) fn statement(state: &State, run: &str, protected: &str, journal_head:
             protected_sha256: protected.to_owned(),
             journal_head: journal_head.to_owned(),
             iterations: state.iteration,
-            usage: None,
+            usage: Some(state.usage.clone()).filter(|usage| !usage.is_empty()),
         },
     })
 }

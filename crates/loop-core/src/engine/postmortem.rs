@@ -27,8 +27,27 @@ impl Engine<'_> {
         self.analyze_with(reason, adapter, model.as_deref())
     }
 
-    /// The same on demand, with any agent and model.
-    pub fn analyze_with(
+    /// The same on demand, with any agent and model; the record is written again with what came of it.
+    pub fn analyze_on_demand(&mut self, adapter: &'static Adapter, model: Option<&str>) -> Result<(), Error> {
+        if self.state().analysing {
+            // An earlier one was killed.
+            self.append(Event::PostmortemEnd(Box::new(Postmortem {
+                status: "failed".into(),
+                ..Postmortem::default()
+            })))?;
+        }
+        self.analyze_with("manual", adapter, model)?;
+        let sandboxes = &self.setting.sandboxes;
+        // A completed run has none left; one that failed keeps its own for a look.
+        let completed = self.state().phase == loop_api::phase::RunPhase::Completed;
+        let mine = if completed { sandboxes.clone() } else { sandboxes.join("analysis") };
+        if let Err(error) = crate::far::remove(&mine) {
+            self.observer.note(&format!("the sandbox could not be removed: {error}"));
+        }
+        Ok(())
+    }
+
+    fn analyze_with(
         &mut self,
         reason: &str,
         adapter: &'static Adapter,

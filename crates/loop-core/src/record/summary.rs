@@ -1,8 +1,8 @@
 //! `summary.json` (ART-23..25).
 
+use loop_api::phase::StepPhase;
 use loop_api::summary::Summary;
 
-use crate::agent;
 use crate::machine::State;
 use crate::store::RunDir;
 
@@ -10,9 +10,9 @@ use crate::store::RunDir;
 pub fn summary(state: &State, run: &RunDir) -> Option<Summary> {
     let created = state.created.as_ref()?;
     let (exit_reason, _, _) = state.ended.as_ref()?;
-    let path = |name: &str| run.join(name).to_string_lossy().into_owned();
+    let place = super::folder(created, run);
+    let path = |name: &str| place.join(name).to_string_lossy().into_owned();
     let total = state.ended_ms - state.created_ms;
-    let agent = &created.spec.agent;
     let last = state.last_implementation.as_ref();
     let log = last.map(|(_, output_path)| output_path.as_str()).filter(|path| !path.is_empty());
     Some(Summary {
@@ -25,9 +25,7 @@ pub fn summary(state: &State, run: &RunDir) -> Option<Summary> {
         avg_duration_ms: total.checked_div(i64::from(state.implementations)).unwrap_or(0),
         last_exit_code: last.map(|(exit_code, _)| *exit_code),
         completion_mode: state.granted.as_ref().map(|granted| granted.mode.clone()),
-        model: agent.model.clone().or_else(|| {
-            agent::adapter(&agent.adapter).and_then(|adapter| adapter.default_model).map(str::to_owned)
-        }),
+        model: super::model(created, StepPhase::Implementation).map(str::to_owned),
         exit_reason: exit_reason.as_str().to_owned(),
         run_log: path("run.log"),
         run_report: path("report.tsv"),

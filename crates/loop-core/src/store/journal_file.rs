@@ -7,7 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use loop_api::journal::{self, Decoded, Event, Record};
 
+use super::RunDir;
 use crate::machine::{State, Transition};
+use crate::record::RunLog;
 
 /// Why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +32,7 @@ pub struct Journal {
     head: String,
     next_seq: u64,
     state: State,
+    log: RunLog,
     fail_after: Option<u64>,
 }
 
@@ -41,8 +44,9 @@ pub fn read_journal(path: &Path) -> Result<(Decoded, State), JournalError> {
 }
 
 impl Journal {
-    /// Opens or begins a journal, replays it and cuts a torn last line off.
-    pub fn open(path: &Path) -> Result<Self, JournalError> {
+    /// Opens or begins the journal of a run, replays it, cuts a torn last line off and writes `run.log` anew.
+    pub fn open(run: &RunDir) -> Result<Self, JournalError> {
+        let path = run.journal();
         let mut file = File::options().create(true).truncate(false).read(true).write(true).open(path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
@@ -52,19 +56,16 @@ impl Journal {
         }
         file.seek(SeekFrom::Start(decoded.valid_bytes))?;
         let state = State::replay(decoded.records.iter().map(|record| (&record.ts, &record.event)))?;
+        let log = RunLog::open(run, &decoded.records);
         // A test of the product kills it after the N-th append; nothing else sets this.
         let fail_after = std::env::var("LOOP_TEST_KILL_AT_APPEND").ok().and_then(|text| text.parse().ok());
-        Ok(Self { file, head: decoded.head, next_seq: decoded.records.len() as u64 + 1, state, fail_after })
+        let next_seq = decoded.records.len() as u64 + 1;
+        Ok(Self { file, head: decoded.head, next_seq, state, log, fail_after })
     }
 
     /// What the journal adds up to.
     pub fn state(&self) -> &State {
         &self.state
-    }
-
-    /// Digest of the last record.
-    pub fn head(&self) -> &str {
-        &self.head
     }
 
     /// Checks that an event may follow, writes it, syncs it, and only then takes it in.
@@ -79,6 +80,7 @@ impl Journal {
         self.head = journal::digest(&line[..line.len() - 1]);
         self.next_seq += 1;
         self.state = after;
+        self.log.append(&record);
         if self.fail_after == Some(record.seq) {
             crate::exec::kill_self();
         }

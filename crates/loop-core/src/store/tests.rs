@@ -92,7 +92,7 @@ fn a_file_is_replaced_as_a_whole() {
 #[test]
 fn a_torn_last_line_is_cut_off_and_the_journal_goes_on_behind_the_last_whole_one() {
     let (_folder, _store, run) = run();
-    Journal::open(&run.journal()).unwrap().append(created()).unwrap();
+    Journal::open(&run).unwrap().append(created()).unwrap();
     let whole = fs::read(run.journal()).unwrap();
     let mut torn = whole.clone();
     torn.extend_from_slice(&whole[..whole.len() / 2]);
@@ -102,7 +102,7 @@ fn a_torn_last_line_is_cut_off_and_the_journal_goes_on_behind_the_last_whole_one
     assert_eq!((decoded.records.len(), state.phase), (1, RunPhase::Pending));
     assert_eq!(fs::read(run.journal()).unwrap(), torn, "reading changes nothing");
 
-    let record = Journal::open(&run.journal()).unwrap().append(Event::RunCanceled).unwrap();
+    let record = Journal::open(&run).unwrap().append(Event::RunCanceled).unwrap();
     assert_eq!(record.seq, 2);
     let (decoded, state) = read_journal(&run.journal()).unwrap();
     assert_eq!((decoded.records.len(), state.phase), (2, RunPhase::Canceled));
@@ -111,19 +111,19 @@ fn a_torn_last_line_is_cut_off_and_the_journal_goes_on_behind_the_last_whole_one
 #[test]
 fn an_event_that_cannot_follow_is_not_written() {
     let (_folder, _store, run) = run();
-    let mut journal = Journal::open(&run.journal()).unwrap();
+    let mut journal = Journal::open(&run).unwrap();
     journal.append(created()).unwrap();
-    let (before, head) = (fs::read(run.journal()).unwrap(), journal.head().to_owned());
+    let before = fs::read(run.journal()).unwrap();
     let error = journal.append(Event::IterationFinished { iteration: 1 }).unwrap_err();
     assert!(matches!(error, JournalError::Transition(_)), "{error}");
     assert_eq!(fs::read(run.journal()).unwrap(), before);
-    assert_eq!(journal.head(), head);
+    assert_eq!(journal.append(Event::RunCanceled).unwrap().seq, 2, "and nothing was left of it");
 }
 
 #[test]
 fn a_journal_whose_events_contradict_each_other_is_refused() {
     let (_folder, _store, run) = run();
-    let mut journal = Journal::open(&run.journal()).unwrap();
+    let mut journal = Journal::open(&run).unwrap();
     let record = journal.append(created()).unwrap();
     let line = fs::read(run.journal()).unwrap();
     let prev = loop_api::journal::digest(&line[..line.len() - 1]);
@@ -131,4 +131,31 @@ fn a_journal_whose_events_contradict_each_other_is_refused() {
     fs::write(run.journal(), [line, loop_api::journal::encode(&again).unwrap()].concat()).unwrap();
     let error = read_journal(&run.journal()).unwrap_err().to_string();
     assert!(error.starts_with("the journal contradicts itself: illegal transition: RUN_CREATED"), "{error}");
+}
+
+#[test]
+fn the_log_for_people_has_a_line_an_event_and_a_lost_one_comes_back() {
+    let (_folder, _store, run) = run();
+    let mut journal = Journal::open(&run).unwrap();
+    journal.append(created()).unwrap();
+    let started = |isolation: &str| Event::RunStarted {
+        worker_id: "host:1".into(),
+        isolation: isolation.into(),
+        again: false,
+    };
+    journal.append(started("none: a\n\x1b[31mb")).unwrap();
+    let log = fs::read_to_string(run.join("run.log")).unwrap();
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    assert!(lines[0].starts_with('[') && lines[0].ends_with("Z] [INFO] run name (01) created"), "{log}");
+    assert!(lines[1].ends_with("[INFO] taken up by host:1, isolation none: a  [31mb"), "{log}");
+    drop(journal);
+
+    // As a kill between journal and log leaves it, and as a full disk does.
+    fs::write(run.join("run.log"), &log[..lines[0].len() + 4]).unwrap();
+    let mut journal = Journal::open(&run).unwrap();
+    assert_eq!(fs::read_to_string(run.join("run.log")).unwrap(), log);
+    fs::remove_file(run.join("run.log")).unwrap();
+    fs::create_dir(run.join("run.log")).unwrap();
+    journal.append(started("none")).expect("the log is best effort");
 }

@@ -4,8 +4,11 @@ use std::time::{Duration, Instant};
 
 use loop_api::journal::Event;
 use loop_api::phase::RunPhase;
-use loop_core::exec;
+use loop_core::engine::account;
+use loop_core::git::Trusted;
+use loop_core::machine::State;
 use loop_core::store::{Journal, Store};
+use loop_core::{exec, record};
 
 use crate::cli::One;
 use crate::error::{Error, OK, Result};
@@ -41,13 +44,17 @@ fn stop(store: &Store, uid: &str) -> Result<()> {
     let until = Instant::now() + PATIENCE;
     loop {
         if let Some(_lock) = dir.lock()? {
-            let mut journal = Journal::open(&dir.journal())?;
+            let mut journal = Journal::open(&dir)?;
             if !journal.state().phase.is_terminal() {
                 exec::sweep_marked(uid, Duration::from_secs(10));
+                if let Some(event) = account(&dir, journal.state()) {
+                    journal.append(event)?;
+                }
                 if let Some(open) = journal.state().open.clone() {
                     journal.append(Event::StepInterrupted { step_id: open.id })?;
                 }
                 journal.append(Event::RunCanceled)?;
+                write_record(store, uid, journal.state());
             }
             dir.clear_cancel();
             return Ok(());
@@ -56,5 +63,16 @@ fn stop(store: &Store, uid: &str) -> Result<()> {
             return Err(Error::failed("the engine of the run has not stopped yet; it will at its next step"));
         }
         std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// What an engine would have written at the end; best effort, as there.
+fn write_record(store: &Store, uid: &str, state: &State) {
+    let Some(created) = &state.created else { return };
+    let place = store.trusted_repository(created.workspace_root.as_ref());
+    // A run that was canceled before its start may have no repository, and none is made for it.
+    let trusted = if place.exists() { Trusted::open(&place, uid).ok() } else { None };
+    for note in record::write(&store.run(uid), trusted.as_ref(), true) {
+        printer::say(&note);
     }
 }

@@ -2,28 +2,58 @@
 
 use std::path::{Path, PathBuf};
 
+use loop_api::usage;
+use loop_core::config::set;
 use loop_core::create::{self, Request};
 use loop_core::exec;
 use loop_core::store::Store;
 use serde_json::{Value, json};
 
 use super::drive;
+use crate::cli::Demo;
 use crate::error::{Error, Result};
 use crate::examples::{self, DEMO, File};
 use crate::printer::{self, BOLD, paint, say};
 use crate::{runs, view};
 
-pub(super) fn run() -> Result {
+pub(super) fn run(arguments: &Demo) -> Result {
+    if usage::nanos(&arguments.max_cost).is_none() {
+        return Err(Error::usage(format!(
+            "--max-cost {} is no amount of US dollars; write one such as 5 or 0.50",
+            arguments.max_cost
+        )));
+    }
     let folder = throw_away("agentloop-demo")?;
     let repository = folder.join("tally");
     say(&format!("{} in {}", paint(BOLD, "demo"), folder.display()));
-    say(
-        "A small project with a spec, a plan of five tasks and tests. The agent is a script: .loop/agent.sh.",
-    );
-    say("It is not perfect: watch for a gate that fails and a review that asks for a change.\n");
-    repository_from(DEMO, &[], &repository)?;
+    let mut files = DEMO.to_vec();
+    let mut flags = json!({"agent": {"adapter": arguments.agent}});
+    if arguments.agent == "script" {
+        say(
+            "A small project with a spec, a plan of five tasks and tests. The agent is a script: .loop/agent.sh.",
+        );
+        say("It is not perfect: watch for a gate that fails and a review that asks for a change.\n");
+    } else {
+        files.retain(|(path, _)| *path != create::AGENT_SCRIPT);
+        set(&mut flags, "/limits/costUSD", json!(arguments.max_cost));
+        if let Some(model) = &arguments.model {
+            set(&mut flags, "/agent/model", json!(model));
+        }
+        say(
+            "A small project with a spec, a plan of five tasks and tests. The agent is Claude Code with your own",
+        );
+        say(&format!(
+            "login or key: this costs tokens, and stops when it says that ${} are used.\n",
+            arguments.max_cost
+        ));
+    }
+    repository_from(&files, &[], &repository)?;
     let store = Store::at(folder.join("data"));
-    let new = create::create(&store, &request(&repository, "specs/tally.md", json!({})))?;
+    let created = create::create(&store, &request(&repository, "specs/tally.md", flags));
+    let new = created.inspect_err(|_| {
+        // Nothing was run, so nothing is worth keeping.
+        let _ = std::fs::remove_dir_all(&folder);
+    })?;
     let code = drive::to_the_end(&store, &new.uid, false)?;
     let recorded = runs::find(&store, &new.uid)?;
     let mut text = view::summary::text(&recorded);

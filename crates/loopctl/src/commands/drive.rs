@@ -18,8 +18,14 @@ use crate::runs;
 use crate::view::progress;
 
 /// Prints progress lines to stderr.
-struct Lines {
+pub(super) struct Lines {
     quiet: bool,
+}
+
+impl Lines {
+    pub(super) fn new(quiet: bool) -> Self {
+        Self { quiet }
+    }
 }
 
 impl Observer for Lines {
@@ -49,6 +55,11 @@ pub(crate) fn host(signals: Signals) -> Result<Host> {
 
 /// Takes a run up and drives it to its end or to a signal; gives the exit code.
 pub(crate) fn to_the_end(store: &Store, uid: &str, quiet: bool) -> Result {
+    with_signals(|signals| follow(store, uid, quiet, signals))
+}
+
+/// Does something with the signals that this process gets meanwhile.
+pub(super) fn with_signals<T>(work: impl FnOnce(Signals) -> Result<T>) -> Result<T> {
     let signals = Signals::default();
     let mut stream = SignalStream::new([SIGINT, SIGTERM, SIGHUP])
         .map_err(|error| Error::failed(format!("signals cannot be watched: {error}")))?;
@@ -59,7 +70,7 @@ pub(crate) fn to_the_end(store: &Store, uid: &str, quiet: bool) -> Result {
             raised.raise(signal);
         }
     });
-    let result = follow(store, uid, quiet, signals);
+    let result = work(signals);
     handle.close();
     // The watcher only stores a number; it cannot have failed in a way that matters now.
     let _ = watcher.join();
@@ -68,7 +79,7 @@ pub(crate) fn to_the_end(store: &Store, uid: &str, quiet: bool) -> Result {
 
 fn follow(store: &Store, uid: &str, quiet: bool, signals: Signals) -> Result {
     let host = host(signals)?;
-    let mut lines = Lines { quiet };
+    let mut lines = Lines::new(quiet);
     let mut engine = Engine::open(store, uid, &host, &mut lines)?;
     let driven = engine.drive();
     let name = engine.state().created.as_ref().map(|created| created.name.clone()).unwrap_or_default();
@@ -80,10 +91,15 @@ fn follow(store: &Store, uid: &str, quiet: bool, signals: Signals) -> Result {
     match ended {
         End::Interrupted(signal) => {
             say(&format!("interrupted; nothing is lost: {} resume {name}", runs::command(store.root())));
-            Ok(SIGNAL.saturating_add(u8::try_from(signal).unwrap_or(0)))
+            Ok(code_of(signal))
         }
         End::Ended => Ok(exit_code(engine.state())),
     }
+}
+
+/// The exit code after a signal.
+pub(super) fn code_of(signal: i32) -> u8 {
+    SIGNAL.saturating_add(u8::try_from(signal).unwrap_or(0))
 }
 
 /// The exit code of an ended run.

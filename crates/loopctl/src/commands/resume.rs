@@ -15,7 +15,7 @@ pub(super) fn run(store: &Store, arguments: &One) -> Result {
         return Err(Error::usage(format!("{name} is running already, in another process")));
     }
     // Evidence that is gone is written again from the journal.
-    if recorded.state.phase == RunPhase::Completed && !view::is_unfinished(&recorded.state, &recorded.dir) {
+    if recorded.state.phase == RunPhase::Completed && !view::is_unfinished(&recorded) {
         return Err(Error::usage(format!("{name} is completed; there is nothing left to resume")));
     }
     let code = drive::to_the_end(store, &recorded.uid, false)?;

@@ -3,6 +3,7 @@
 use loop_api::evidence::Statement;
 use loop_api::phase::RunPhase;
 use loop_core::control::Signals;
+use loop_core::record;
 use loop_core::replay::{self, Place};
 use loop_core::store::{Store, read_journal};
 
@@ -17,10 +18,9 @@ pub(super) fn run(store: &Store, arguments: &Verify) -> Result {
     let (evidence, repository, recorded) = match (&arguments.run, &arguments.evidence) {
         (Some(name), _) => {
             let recorded = runs::find(store, name)?;
-            let evidence = recorded.dir.join("evidence.json");
-            if !evidence.exists() {
+            let Some(evidence) = recorded.file("evidence.json") else {
                 return Err(without_evidence(&recorded));
-            }
+            };
             // The engine's own repository: it has the commits even when the branches are gone.
             let workspace = recorded.state.created.as_ref().map(|created| created.workspace_root.clone());
             let own = store.trusted_repository(std::path::Path::new(&workspace.unwrap_or_default()));
@@ -84,7 +84,8 @@ fn without_evidence(run: &Recorded) -> Error {
 /// What the file says otherwise than the run's own journal.
 fn altered(statement: &Statement, run: &Recorded) -> Result<Vec<String>> {
     let (decoded, state) = read_journal(&run.dir.journal())?;
-    Ok(replay::against_journal(statement, &state, &decoded.head))
+    let completed = record::completed_digest(&decoded).unwrap_or_default();
+    Ok(replay::against_journal(statement, &state, &completed))
 }
 
 fn differs(difference: &str) -> String {

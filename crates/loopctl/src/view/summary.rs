@@ -70,8 +70,7 @@ fn evidence(run: &Recorded, lines: &mut Vec<String>) {
     if let Some(review) = state.current.reviewed.as_ref().filter(|review| review.tree == granted.tree) {
         lines.push(format!("             reviewer approved tree {}", short(&review.tree)));
     }
-    let file = run.dir.join("evidence.json");
-    if file.exists() {
+    if let Some(file) = run.file("evidence.json") {
         lines.push(format!("             {}", shown(&file)));
     }
 }
@@ -96,9 +95,37 @@ fn delivery(run: &Recorded, lines: &mut Vec<String>) {
     }
     match &state.cleanup {
         Some((status, _)) if status == "cleaned" => {
-            lines.push(format!("  worktree   removed; its diff is {}", shown(&run.dir.join("changes.diff"))));
+            lines.push(format!(
+                "  worktree   removed; its diff is {}",
+                shown(&run.file("changes.diff").unwrap_or_else(|| run.dir.join("changes.diff")))
+            ));
         }
         Some((_, message)) => lines.push(format!("  worktree   {} (kept: {message})", facts.worktree_path)),
         None => lines.push(format!("  worktree   {}", facts.worktree_path)),
     }
+}
+
+/// What came of looking back at a run.
+pub(crate) fn analysis(run: &Recorded) -> String {
+    let Some(postmortem) = &run.state.postmortem else { return String::new() };
+    let said = |text: &str| if text.is_empty() { "not said".to_owned() } else { text.to_owned() };
+    let mut lines = vec![format!("{} postmortem: {}", run.object.metadata.name, postmortem.status)];
+    if !postmortem.message.is_empty() {
+        lines.push(format!("  why              {}", postmortem.message));
+    }
+    if postmortem.status == "ok" {
+        lines.push(format!("  spec compliance  {} (the agent's opinion)", said(&postmortem.verdict)));
+        lines.push(format!("  root cause       {} (the agent's opinion)", said(&postmortem.root_cause)));
+    }
+    lines.extend(
+        postmortem
+            .reports
+            .iter()
+            .map(|report| format!("  report           {}", shown(&run.dir.join(report)))),
+    );
+    if !postmortem.usage.is_empty() {
+        lines.push(format!("  used             {}", super::used(&postmortem.usage)));
+    }
+    lines.push(String::new());
+    lines.join("\n")
 }

@@ -1,5 +1,7 @@
 //! Gates, agent, limits and `.loop/config`.
 
+use std::process::Command;
+
 use super::{project, refused, refused_command};
 
 #[test]
@@ -47,8 +49,7 @@ fn an_agent_that_cannot_be_run_is_refused() {
     refused(
         &world,
         &["specs/files.md", "--agent", "nobody"],
-        "agent nobody is not known; this version runs `script`, which is .loop/agent.sh of the base commit or \
-         --agent-script PATH",
+        "agent nobody is not known; this version knows script and claude",
     );
     for script in ["nope.sh", "specs"] {
         refused(
@@ -74,8 +75,37 @@ fn an_agent_that_cannot_be_run_is_refused() {
     world.commit("No agent");
     refused(
         &world,
-        &["specs/files.md"],
+        &["specs/files.md", "--agent", "script"],
         "agent `script` needs an executable .loop/agent.sh in main; commit one, or name one with --agent-script",
+    );
+}
+
+#[test]
+fn without_a_script_the_agent_is_claude_which_has_to_be_there() {
+    let mut world = project(&[]);
+    world.git(&["rm", "-q", "-f", ".loop/agent.sh"]);
+    world.commit("No agent");
+    // A PATH with git alone, as this machine may have a `claude`.
+    let git = Command::new("sh").args(["-c", "command -v git"]).output().unwrap();
+    std::fs::create_dir(world.path("bin")).unwrap();
+    std::os::unix::fs::symlink(String::from_utf8_lossy(&git.stdout).trim(), world.path("bin/git")).unwrap();
+    world.environment.push(("PATH".into(), world.path("bin").to_string_lossy().into_owned()));
+    let way = "install it with `npm install -g @anthropic-ai/claude-code` and log in once with `claude`, or set \
+               ANTHROPIC_API_KEY, or name a script with --agent-script";
+    refused(
+        &world,
+        &["specs/files.md"],
+        &format!("no agent was found: main has no .loop/agent.sh, and `claude` is not in PATH; {way}"),
+    );
+    refused(
+        &world,
+        &["specs/files.md", "--agent", "claude"],
+        &format!("agent claude needs the command `claude`, which is not in PATH; {way}"),
+    );
+    refused(
+        &world,
+        &["specs/files.md", "--agent-script", ".loop/config", "--agent", "claude"],
+        &format!("agent claude needs the command `claude`, which is not in PATH; {way}"),
     );
 }
 

@@ -49,7 +49,8 @@ pub(crate) fn started(world: &World, variables: &[(&str, &str)]) -> Child {
 pub(crate) fn agent_says(world: &World, word: &str) -> bool {
     let Ok(runs) = fs::read_dir(world.data().join("runs")) else { return false };
     runs.filter_map(Result::ok)
-        .filter_map(|run| fs::read_to_string(run.path().join("iter-01.log")).ok())
+        .flat_map(|run| ["iter-01.log", "iter-01A02.log"].map(|name| run.path().join(name)))
+        .filter_map(|log| fs::read_to_string(log).ok())
         .any(|log| log.contains(word))
 }
 
