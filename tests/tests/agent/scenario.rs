@@ -127,9 +127,14 @@ pub(crate) fn accounted(world: &World, endpoint: &Endpoint) -> u64 {
     assert_eq!(raw, cost, "billionths of a dollar by the raw results and by the journal");
     assert_eq!(results(world, "analysis/"), analyses.iter().map(nanos).sum::<u64>());
     let name = run["metadata"]["name"].as_str().expect("a name");
+    let incomplete = usage["incomplete"].as_u64().expect("a number");
+    let least = if incomplete > 0 { "at least " } else { "" };
     let shown = world.loopctl(&["inspect", name]).stdout;
-    assert!(shown.contains(&format!("${}", usd(cost))), "{shown}");
-    usage["incomplete"].as_u64().expect("a number")
+    let used = format!("  used       {least}{} tokens, ${}\n", own.0 + own.1, usd(cost));
+    assert!(shown.contains(&used), "{used:?} in {shown}");
+    let report = fs::read_to_string(world.run_folder().join("report.md")).expect("a report");
+    assert!(report.contains(&format!("{least}${}", usd(cost))), "{report}");
+    incomplete
 }
 
 /// Billionths of a dollar as dollars.

@@ -145,6 +145,12 @@ fn the_artifacts_are_true(world: &World) {
         assert_eq!((&kinds[0], &kinds[kinds.len() - 1]), (&json!("system"), &json!("result")), "{name}");
     }
     assert!(read(&folder, "iter-04.tail.txt").contains("Repaired two.txt."));
+    let summary = object(world)["status"]["summary"].clone();
+    for name in ["run_log", "run_report", "prompt_snapshot", "last_iteration_tail", "last_iteration_log"] {
+        let path = summary[name].as_str().unwrap_or_default();
+        assert!(fs::metadata(path).is_ok_and(|facts| facts.len() > 0), "{name}: {path}");
+    }
+    assert_eq!(serde_json::from_str::<Value>(&read(&folder, "summary.json")).unwrap(), summary);
     assert!(read(&folder, "prompt.txt").contains("two.txt says too"));
     assert!(read(&folder, "review-prompt.txt").contains(REVIEW));
 }

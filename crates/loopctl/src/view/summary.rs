@@ -27,6 +27,9 @@ pub(crate) fn text(run: &Recorded) -> String {
     let iterations = count(state.iteration as usize, "iteration");
     let tasks = if total == 0 { "no plan".into() } else { format!("{done} of {total} plan tasks") };
     lines.push(format!("  done       {tasks}, {iterations}, {}", duration(time)));
+    if !state.usage.is_empty() {
+        lines.push(format!("  used       {}", super::used(&state.usage)));
+    }
     evidence(run, &mut lines);
     delivery(run, &mut lines);
     lines.push(format!("  record     {}", shown(run.dir.path())));
