@@ -70,6 +70,19 @@ case ${FAKE_CLAUDE:-}-$call in
     result "You've hit your session limit" '"is_error":true,"api_error_status":429'
     exit 1 ;;
   no-login-*) start; result 'Not logged in · Please run /login' '"is_error":true,"api_error_status":null'; exit 1 ;;
+  stuck-*) start; use m1; exec sleep 300 ;;
+  state-1)
+    start
+    for file in settings.json CLAUDE.md skills/deploy/SKILL.md .credentials.json history.jsonl; do
+      if [ -e "$CLAUDE_CONFIG_DIR/$file" ]; then
+        printf '{"type":"assistant","message":{"id":"%s","model":"fake-1","content":[{"type":"text","text":"%s"}]}}\n' "$file" "$(cat "$CLAUDE_CONFIG_DIR/$file")"
+      fi
+    done
+    echo 'renewed login' > "$CLAUDE_CONFIG_DIR/.credentials.json"
+    if echo changed 2>/dev/null > "$CLAUDE_CONFIG_DIR/settings.json"; then exit 3; fi
+    work
+    result "$answer" "$(totals 1)"
+    exit 0 ;;
   lost-1) start; use m1; exit 1 ;;
   lost-2)
     printf '{"type":"result","subtype":"error_during_execution","is_error":true,"session_id":"%s","errors":["No conversation found with session ID: %s"]}\n' "$session" "$session"

@@ -1,5 +1,7 @@
 //! `.loop/config`: `key=value` lines, never evaluated (CFG-1), as a patch on the run's spec.
 
+mod agents;
+
 use loop_api::run::LoopRunSpec;
 use serde_json::{Map, Value, json};
 
@@ -39,12 +41,9 @@ pub struct Config {
 }
 
 /// Keys of the catalogue that this version reads but has no use for yet.
-const WITHOUT_EFFECT: [&str; 16] = [
+const WITHOUT_EFFECT: [&str; 11] = [
     "log_dir",
     "global_log_dir",
-    "model",
-    "review_model",
-    "artifact_mode",
     "run_naming_mode",
     "run_naming_model",
     "max_concurrency",
@@ -54,8 +53,6 @@ const WITHOUT_EFFECT: [&str; 16] = [
     "worktrunk_bin",
     "worktrunk_config_path",
     "worktrunk_copy_ignored",
-    "summary_json",
-    "postmortem",
 ];
 
 /// Parses a configuration file; `file` names it in messages.
@@ -140,6 +137,7 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Error> {
                     .warnings
                     .push(format!("{file} line {}: {key} has no effect in this version", index + 1));
             }
+            _ if agents::take(&mut config.patch, key, value).map_err(wrong)? => {}
             _ => config.warnings.push(format!("{file} line {}: unknown key {key}, ignored", index + 1)),
         }
     }
@@ -261,15 +259,35 @@ pub fn resolve(patches: &[Value]) -> Result<LoopRunSpec, Error> {
             )));
         }
     }
+    used(&spec).map_err(Error::Spec)?;
     if spec.settings.iterations == 0 {
         return Err(Error::Spec("spec.loop.iterations is 0; at least one is needed".into()));
     }
     Ok(spec)
 }
 
+/// Whether agents can be given the models and held to the costs that are named.
+fn used(spec: &LoopRunSpec) -> Result<(), String> {
+    let models = [
+        ("spec.agent.model", &spec.agent.model),
+        ("spec.review.model", &spec.review.model),
+        ("spec.postmortem.model", &spec.postmortem.model),
+    ];
+    for (name, model) in models {
+        model.as_deref().map(|model| agents::model(name, model)).transpose()?;
+    }
+    spec.limits.cost_usd.as_deref().map(|cost| agents::amount("spec.limits.costUSD", cost)).transpose()?;
+    Ok(())
+}
+
 /// Names the field that does not fit, in the words of the manifest instead of Rust's.
 fn named(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
-    let reason = error.inner().to_string().replace("expected u32", "expected a whole number from 0");
+    let reason = error
+        .inner()
+        .to_string()
+        .replace("expected u32", "expected a whole number from 0")
+        .replace("expected u64", "expected a whole number from 0")
+        .replace("expected a string", "expected text in quotes");
     match error.path().to_string().as_str() {
         "." => Error::Spec(format!("spec: {reason}")),
         path => Error::Spec(format!("spec.{path}: {reason}")),
@@ -336,7 +354,7 @@ mod tests {
         assert_eq!(error.to_string(), "c line 1: completion_mode must be exact or trailing, found \"maybe\"");
         assert!(parse("c", "iterations").is_err());
         assert!(parse("c", "iterations=-1").is_err());
-        let config = parse("c", "colour=blue\nmodel=opus").unwrap();
+        let config = parse("c", "colour=blue\nlog_dir=x").unwrap();
         assert_eq!(config.warnings.len(), 2);
     }
 

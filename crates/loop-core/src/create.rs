@@ -1,7 +1,10 @@
 //! A new run: everything that can be refused is refused here, before anything is made.
 
 mod agents;
+mod first;
 mod preflight;
+
+pub use first::{First, first_prompts};
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -90,6 +93,21 @@ pub struct New {
 
 /// Checks a request and makes the run: one folder with one journal record.
 pub fn create(store: &Store, request: &Request) -> Result<New, Error> {
+    let Ready { created, script, warnings } = ready(store, request)?;
+    let (uid, name) = (created.run_id.clone(), created.name.clone());
+    write(store, &uid, created, script)?;
+    Ok(New { uid, name, warnings })
+}
+
+/// All that a run begins with, while nothing is made yet.
+struct Ready {
+    created: Created,
+    script: Option<Vec<u8>>,
+    warnings: Vec<String>,
+}
+
+/// Refuses what can be refused, and settles the rest.
+fn ready(store: &Store, request: &Request) -> Result<Ready, Error> {
     let root = preflight::workspace(&request.directory)?;
     let user = Git::user(&root);
     preflight::supported(&user, &root, store.root())?;
@@ -144,8 +162,8 @@ pub fn create(store: &Store, request: &Request) -> Result<New, Error> {
     let created = Created {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION").into(),
-        run_id: uid.clone(),
-        name: name.clone(),
+        run_id: uid,
+        name,
         slug,
         config_digest: digest,
         workspace_root: root.to_string_lossy().into_owned(),
@@ -157,8 +175,7 @@ pub fn create(store: &Store, request: &Request) -> Result<New, Error> {
         search_path,
         spec,
     };
-    write(store, &uid, created, script)?;
-    Ok(New { uid, name, warnings })
+    Ok(Ready { created, script, warnings })
 }
 
 /// What a base commit makes of a request.

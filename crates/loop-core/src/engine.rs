@@ -20,7 +20,7 @@ pub(crate) use finish::statement;
 pub(crate) use gates::run_gates;
 pub use live::Live;
 pub(crate) use merge::checked_out;
-pub(crate) use prepare::worktree_path;
+pub(crate) use prepare::{MOST_BRANCHES, prompt_files, worktree_path};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ pub trait Observer {
     fn record(&mut self, record: &Record, state: &State);
     /// The engine waits, or did something that is no event.
     fn note(&mut self, text: &str);
-    /// An agent works; called about ten times a second.
+    /// An agent works: called at most ten times a second, also while it says nothing (RUN-22).
     fn agent(&mut self, _live: &Live<'_>) {}
 }
 

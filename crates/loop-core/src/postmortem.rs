@@ -1,9 +1,12 @@
 //! What an agent is asked about an ended run, and what is read from its answers (ART-31..35).
 
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use crate::machine::State;
 use crate::record::tail_name;
+use crate::store::{RunDir, replace_file};
 
 /// Folder of prompts and reports in a run's folder.
 pub const FOLDER: &str = "analysis";
@@ -52,6 +55,15 @@ pub fn prompt(report: Report, state: &State, folder: &Path) -> String {
     text.push_str("\n## Write\n\n");
     text.push_str(parts(report));
     text
+}
+
+/// Writes the three prompts, also where nobody is asked (ART-31).
+pub fn write_prompts(run: &RunDir, state: &State) -> io::Result<()> {
+    fs::create_dir_all(run.join(FOLDER))?;
+    for report in Report::ALL {
+        replace_file(&run.join(report.prompt_path()), prompt(report, state, run.path()).as_bytes())?;
+    }
+    Ok(())
 }
 
 const RULES: &str = "You look back at a finished run of a coding agent that worked in a loop. You stand in a throw-away \

@@ -5,6 +5,7 @@ mod files;
 mod git;
 mod history;
 mod log;
+mod log_name;
 mod mirror;
 mod report;
 mod summary;
@@ -14,6 +15,7 @@ mod write;
 
 pub use files::{bring_back, file, folder};
 pub use log::{RunLog, log_line};
+pub use log_name::{log_name, raw_name};
 pub use report::report;
 pub use summary::summary;
 pub use text::{duration, plain};
@@ -31,16 +33,4 @@ fn model(created: &Created, phase: StepPhase) -> Option<&str> {
 /// Name of the file with the last lines of a log (ART-11).
 pub fn tail_name(log: &str) -> String {
     log.replace(".log", ".tail.txt")
-}
-
-/// Name of a step's log, relative to the run's folder (ART-10): `iter-02.log`, `iter-02-review.log`, and with the
-/// attempt from the second one on, so that the log of an interrupted attempt stays: `iter-02A03.log`.
-pub fn log_name(phase: StepPhase, iteration: u32, attempt: u32) -> String {
-    let attempt = if attempt > 1 { format!("A{attempt:02}") } else { String::new() };
-    let kind = match phase {
-        StepPhase::Review => "-review",
-        StepPhase::Verification => "-verify",
-        _ => "",
-    };
-    format!("iter-{iteration:02}{attempt}{kind}.log")
 }

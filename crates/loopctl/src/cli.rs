@@ -43,12 +43,24 @@ pub(crate) enum Command {
   loopctl run --local specs/login.md
   loopctl run --local specs/login.md --gate test='cargo test --locked' --no-review
   loopctl run --local --prompt 'Fix the off-by-one in pager.rs' --gate test='make test'
+  loopctl run --local specs/login.md --agent claude --model sonnet --review-model opus --max-cost 5
   loopctl run --local -f looprun.yaml -o name
 
 The base commit is the one that the run starts from: the tip of the base branch, or of the target branch when that
-exists already. The agent is its `.loop/agent.sh`; gates come from --gate or from verify_cmds in its .loop/config.
-Progress goes to stderr; stdout gets the summary, or the LoopRun object with -o.")]
+exists already. Gates come from --gate or from verify_cmds in its .loop/config.
+
+Progress goes to stderr: on a terminal with a line at the bottom that says where the run is and what the agent said
+last, else with a line every 30 s while an agent works. Stdout gets the summary, or the LoopRun object with -o. What
+the agent says is `loopctl tail RUN -f` in another terminal.")]
     Run(Box<Run>),
+    /// Print the prompt that a run with these arguments would begin with; nothing is made
+    #[command(after_help = "Examples:
+  loopctl prompt specs/login.md
+  loopctl prompt -p 'Fix the off-by-one in pager.rs' | less
+  loopctl prompt specs/login.md --review
+
+What `loopctl run` would refuse is refused here in the same words, so this is a dry run too.")]
+    Prompt(Box<Prompt>),
     /// Show the loop on a small throw-away project
     #[command(after_help = "Examples:
   loopctl demo                  five tasks, a gate that fails, a review that asks for a change, a merge
@@ -58,18 +70,29 @@ Progress goes to stderr; stdout gets the summary, or the LoopRun object with -o.
     /// List runs, newest first
     #[command(
         visible_alias = "ls",
-        after_help = "Examples:\n  loopctl list\n  loopctl list -o json | jq '.items[].status.phase'"
+        after_help = "Examples:\n  loopctl list\n  loopctl list -o wide     with cost, branch, workspace and reason\n  loopctl list -o json | jq '.items[].status.phase'"
     )]
     List(Listing),
     /// Show one run: what happened, step by step, and where everything lies
     #[command(after_help = "Examples:\n  loopctl inspect login-3f9a1\n  loopctl inspect login-3f9a1 -o yaml")]
     Inspect(One),
+    /// Show what the agent of a run says or said
+    #[command(after_help = "Examples:
+  loopctl tail login-3f9a1                the log of the agent's last step, as far as there is one
+  loopctl tail login-3f9a1 -f             go on until the run ends, from step to step
+  loopctl tail login-3f9a1 -f --lines 20  the same, without most of what was said before
+  loopctl tail login-3f9a1 --raw | jq -r .type
+
+Terminal control sequences are taken out of the text, and broken characters replaced. Of a step that prints more than
+128 MiB the first and the last 64 MiB are kept, the latter being shown when the step ends. Headings, and how the run
+ended, go to stderr.")]
+    Tail(Tail),
     /// Continue a run that was interrupted, or give a failed one another try
     #[command(after_help = "Examples:
   loopctl resume login-3f9a1
 
 An interrupted run continues from its last checkpoint. A failed or canceled one gets fresh limits and keeps its work.")]
-    Resume(One),
+    Resume(Resume),
     /// Cancel a run; its agent is killed within seconds, its branch and record stay
     #[command(after_help = "Examples:\n  loopctl cancel login-3f9a1")]
     Cancel(One),
@@ -127,15 +150,53 @@ pub(crate) enum Document {
 }
 
 #[derive(Debug, Args)]
-#[allow(clippy::struct_field_names, reason = "fields are named like their flags")]
 pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) asked: Asked,
+    /// Print the LoopRun object at the end, in this form, instead of the summary
+    #[arg(long, short = 'o', value_enum)]
+    pub(crate) output: Option<Output>,
+    /// Do not tell on stderr what happens; warnings and errors are still said
+    #[arg(long, short = 'q')]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Prompt {
+    #[command(flatten)]
+    pub(crate) asked: Asked,
+    /// Print the reviewer's prompt instead; in it the commit to review, which is not there yet, is called HEAD
+    #[arg(long)]
+    pub(crate) review: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tail {
+    /// Name, uid, or the beginning of either, as `loopctl list` prints them
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// Go on as the agent goes on, from step to step, until the run ends
+    #[arg(long, short = 'f')]
+    pub(crate) follow: bool,
+    /// Print the agent's events as they came (JSON lines), for agents that have them
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Begin with the last N lines of what is there [default: all of them]
+    #[arg(long, short = 'n', value_name = "N", allow_negative_numbers = true)]
+    pub(crate) lines: Option<u64>,
+}
+
+/// What a run is asked to do, for the commands that start one or show how one would start.
+#[derive(Debug, Args)]
+#[allow(clippy::struct_field_names, clippy::struct_excessive_bools, reason = "fields are the flags")]
+pub(crate) struct Asked {
     /// Spec file, committed in the repository; looked for here and in specs/
     #[arg(value_name = "SPEC")]
     pub(crate) spec: Option<String>,
     /// Plan file, a checklist [default: specs/planning/<spec>-plan.md, if it is committed]
     #[arg(value_name = "PLAN")]
     pub(crate) plan: Option<String>,
-    /// Run on this machine; has to be given, since it is the only place in this version
+    /// Run on this machine; a run needs it, since it is the only place in this version
     #[arg(long)]
     pub(crate) local: bool,
     /// Say the task in words instead of naming a spec; `-` reads it from stdin
@@ -147,9 +208,19 @@ pub(crate) struct Run {
     /// Name the run; branch and worktree are named after it too [default: the spec file's name]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// Agent to run; this version knows `script` [default: script]
+    /// Agent to run: `claude` (Claude Code) or `script` (a program of yours) [default: script where the base commit
+    /// has .loop/agent.sh, else claude]
     #[arg(long, value_name = "AGENT")]
     pub(crate) agent: Option<String>,
+    /// Model of the agent, as its CLI names it [default: opus for claude]
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+    /// Agent that reviews [default: the one that implements]
+    #[arg(long, value_name = "AGENT")]
+    pub(crate) review_agent: Option<String>,
+    /// Model of the reviewer [default: the implementer's]
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) review_model: Option<String>,
     /// Program of the script agent, instead of .loop/agent.sh of the base commit
     #[arg(long, value_name = "PATH")]
     pub(crate) agent_script: Option<PathBuf>,
@@ -175,6 +246,16 @@ pub(crate) struct Run {
     /// Seconds until the whole run is stopped [default: no limit but those of its steps]
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) deadline: Option<u32>,
+    /// US dollars that the agents may use, such as 25 or 0.5, by their own report; checked before each of their steps
+    /// [default: no limit]
+    #[arg(long, value_name = "USD", allow_negative_numbers = true)]
+    pub(crate) max_cost: Option<String>,
+    /// Tokens of all kinds that the agents may use, likewise [default: no limit]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) max_tokens: Option<u64>,
+    /// Do not have an agent analyse the run when it has ended
+    #[arg(long)]
+    pub(crate) no_postmortem: bool,
     /// Branch to start from [default: the one checked out]
     #[arg(long, value_name = "BRANCH")]
     pub(crate) base_branch: Option<String>,
@@ -190,9 +271,6 @@ pub(crate) struct Run {
     /// Where the worktree goes, seen from the repository's top folder [default: ../{{ repo }}.{{ run_branch | sanitize }}]
     #[arg(long, value_name = "TEMPLATE")]
     pub(crate) worktree_path_template: Option<String>,
-    /// Print the LoopRun object at the end, in this form, instead of the summary
-    #[arg(long, short = 'o', value_enum)]
-    pub(crate) output: Option<Output>,
 }
 
 /// Where the completion token must stand.
@@ -278,6 +356,15 @@ pub(crate) struct Analyze {
     /// Print the LoopRun object afterwards, in this form, instead of where the reports are
     #[arg(long, short = 'o', value_enum)]
     pub(crate) output: Option<Output>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Resume {
+    #[command(flatten)]
+    pub(crate) one: One,
+    /// Do not tell on stderr what happens; warnings and errors are still said
+    #[arg(long, short = 'q')]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,9 +7,11 @@ mod drive;
 mod inspect;
 mod liars;
 mod list;
+mod prompt;
 mod report;
 mod resume;
 mod run;
+mod tail;
 mod verify;
 
 use clap::CommandFactory as _;
@@ -33,6 +35,8 @@ pub(crate) fn run(cli: Cli) -> Result {
     let store = runs::store(data_dir)?;
     match command {
         Command::Run(arguments) => run::run(&store, *arguments),
+        Command::Prompt(arguments) => prompt::run(&store, *arguments),
+        Command::Tail(arguments) => tail::run(&store, &arguments),
         Command::List(arguments) => list::run(&store, &arguments),
         Command::Inspect(arguments) => inspect::run(&store, &arguments),
         Command::Resume(arguments) => resume::run(&store, &arguments),

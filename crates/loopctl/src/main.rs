@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod error;
 mod examples;
+mod live;
 mod printer;
 mod runs;
 mod view;

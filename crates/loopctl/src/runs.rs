@@ -135,6 +135,20 @@ pub(crate) fn find(store: &Store, given: &str) -> Result<Recorded> {
     }
 }
 
+/// Where a file of a run's record may lie: in the run's folder, or under `logs/loop/` of the workspace, where it is
+/// kept or copied when the run has ended.
+pub(crate) fn places(run: &Recorded, name: &str) -> Vec<PathBuf> {
+    let copy = run.state.created.as_ref().map(|created| {
+        Path::new(&created.workspace_root).join("logs/loop").join(format!("run-{}", run.uid)).join(name)
+    });
+    std::iter::once(run.dir.join(name)).chain(copy).collect()
+}
+
+/// A file of a run's record, wherever it is.
+pub(crate) fn file(run: &Recorded, name: &str) -> Option<PathBuf> {
+    places(run, name).into_iter().find(|place| place.exists())
+}
+
 /// This program's path, which is also the far side's program.
 pub(crate) fn executable() -> Result<PathBuf> {
     std::env::current_exe()

@@ -1,7 +1,9 @@
 //! What people read: pure functions from a run to text.
 
+pub(crate) mod clean;
 pub(crate) mod inspect;
 pub(crate) mod progress;
+pub(crate) mod status;
 pub(crate) mod summary;
 pub(crate) mod table;
 

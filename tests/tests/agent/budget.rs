@@ -1,14 +1,14 @@
 //! Money and tokens run out between two steps, and a resumed run gets as much again.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::fake::world_with;
-use super::scenario::{object, records, resume, run};
+use super::scenario::{object, records, resume, run, run_with};
 
 /// Each of the two iterations uses 15 tokens and a cent, so the first already reaches the limit.
-fn exceeded(limit: &Value) {
+fn exceeded(flags: &[&str]) {
     let world = world_with("");
-    let said = run(&world, &json!({"limits": limit}));
+    let said = run_with(&world, &json!({}), flags);
     assert_eq!(said.code, 1, "{}", said.stderr);
     let status = object(&world)["status"].clone();
     assert_eq!(status["phase"], "Failed");
@@ -23,12 +23,12 @@ fn exceeded(limit: &Value) {
 
 #[test]
 fn a_limit_of_cost_ends_the_run_between_steps() {
-    exceeded(&json!({"costUSD": "0.01"}));
+    exceeded(&["--max-cost", "0.01"]);
 }
 
 #[test]
 fn a_limit_of_tokens_ends_the_run_between_steps() {
-    exceeded(&json!({"tokens": 15}));
+    exceeded(&["--max-tokens", "15"]);
 }
 
 #[test]

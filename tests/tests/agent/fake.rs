@@ -1,6 +1,8 @@
 //! What the CLI does on its bad days, done by `tests/agents/fake-claude.sh`.
 
-use loop_tests::{Said, World};
+use std::process::Stdio;
+
+use loop_tests::{Said, World, confined};
 use serde_json::{Value, json};
 
 use super::scenario::{fields, object, records, run, until, world};
@@ -147,10 +149,35 @@ fn a_limit_is_waited_out_and_costs_no_retry() {
 }
 
 #[test]
-fn who_is_not_logged_in_is_told_so_at_once() {
-    let (world, said) = in_mode("no-login", &again());
-    assert_eq!(failed(&world, &said, &["Not logged in", "ANTHROPIC_API_KEY"]), "auth");
+fn who_is_not_logged_in_is_told_so_in_the_words_of_the_cli() {
+    let (world, said) = in_mode("no-login", &json!({}));
+    assert_eq!(failed(&world, &said, &["Not logged in · Please run /login"]), "auth");
     assert!(records(&world, "AGENT_RETRY").is_empty(), "trying again brings no login");
+}
+
+#[test]
+fn the_user_s_settings_are_seen_and_a_renewed_login_reaches_the_user() {
+    if !confined() {
+        return;
+    }
+    let world = world_with("state");
+    let of = |name: &str| world.path("home/.claude").join(name);
+    loop_tests::write(&of("settings.json"), "settings of the user\n");
+    loop_tests::write(&of("CLAUDE.md"), "instructions of the user\n");
+    loop_tests::write(&of("skills/deploy/SKILL.md"), "a skill of the user\n");
+    loop_tests::write(&of(".credentials.json"), "old login\n");
+    loop_tests::write(&of("history.jsonl"), "what the user asked elsewhere\n");
+    let said = run(&world, &json!({}));
+    completed(&world, &said);
+    let log = std::fs::read_to_string(world.run_folder().join("iter-01.log")).unwrap();
+    for seen in ["settings of the user", "instructions of the user", "a skill of the user", "old login"] {
+        assert!(log.contains(seen), "{seen} in {log}");
+    }
+    assert!(!log.contains("what the user asked elsewhere"), "{log}");
+    let now = |name: &str| std::fs::read_to_string(of(name)).unwrap();
+    assert_eq!(now(".credentials.json"), "renewed login\n");
+    assert_eq!(now("settings.json"), "settings of the user\n");
+    assert!(!of("projects").exists(), "sessions of the run are not the user's");
 }
 
 #[test]
@@ -174,16 +201,27 @@ fn a_command_that_is_missing_is_said_before_anything_is_made() {
 }
 
 #[test]
-fn a_killed_engine_leaves_no_fake_behind() {
-    let world = world_with("banner");
+fn a_dead_run_that_is_canceled_says_what_its_last_process_used() {
+    let world = world_with("stuck");
     let arguments = super::scenario::arguments(&world, &json!({}));
     let mut engine = world
         .command(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
-        .stderr(std::process::Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    until("the agent works", || world.data().join("runs").exists() && !world.leftovers().is_empty());
+    until("the agent says what it used", || {
+        let found = std::fs::read_dir(world.data().join("runs")).into_iter().flatten().flatten();
+        let raw = found.map(|entry| std::fs::read_to_string(entry.path().join("iter-01.jsonl")));
+        raw.flatten().any(|text| text.contains("\"m1\"") && text.ends_with('\n'))
+    });
     engine.kill().unwrap();
     engine.wait().unwrap();
-    until("everything below the engine ended", || world.leftovers().is_empty());
+    let said = world.loopctl(&["cancel", object(&world)["metadata"]["name"].as_str().unwrap()]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(world.leftovers(), Vec::<String>::new());
+    assert_eq!(fields(&world, "AGENT_FINISHED", "ending"), ["interrupted"]);
+    let status = object(&world)["status"].clone();
+    assert_eq!(status["phase"], "Canceled");
+    assert_eq!((&status["usage"]["tokens"], &status["usage"]["incomplete"]), (&json!(15), &json!(1)));
 }

@@ -46,8 +46,14 @@ pub(crate) fn arguments(world: &World, patch: &Value) -> Vec<String> {
 
 /// Starts such a run and follows it to its end.
 pub(crate) fn run(world: &World, patch: &Value) -> Said {
+    run_with(world, patch, &[])
+}
+
+/// The same with flags, which win over the manifest.
+pub(crate) fn run_with(world: &World, patch: &Value, flags: &[&str]) -> Said {
     let arguments = arguments(world, patch);
-    world.loopctl(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    let all: Vec<&str> = arguments.iter().map(String::as_str).chain(flags.iter().copied()).collect();
+    world.loopctl(&all)
 }
 
 /// The only run.
@@ -130,7 +136,8 @@ pub(crate) fn accounted(world: &World, endpoint: &Endpoint) -> u64 {
     let incomplete = usage["incomplete"].as_u64().expect("a number");
     let least = if incomplete > 0 { "at least " } else { "" };
     let shown = world.loopctl(&["inspect", name]).stdout;
-    let used = format!("  used       {least}{} tokens, ${}\n", own.0 + own.1, usd(cost));
+    let used =
+        format!("  used       {least}{} tokens, ${}, as the agents reported it\n", own.0 + own.1, usd(cost));
     assert!(shown.contains(&used), "{used:?} in {shown}");
     let report = fs::read_to_string(world.run_folder().join("report.md")).expect("a report");
     assert!(report.contains(&format!("{least}${}", usd(cost))), "{report}");

@@ -1,6 +1,5 @@
 //! An ended run is analysed by an agent: its opinion, which changes nothing about the run (ART-28).
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use loop_api::journal::{Event, Postmortem};
@@ -44,6 +43,7 @@ impl Engine<'_> {
         if let Err(error) = crate::far::remove(&mine) {
             self.observer.note(&format!("the sandbox could not be removed: {error}"));
         }
+        self.record_again();
         Ok(())
     }
 
@@ -76,7 +76,8 @@ impl Engine<'_> {
         model: Option<&str>,
         result: &mut Postmortem,
     ) -> Result<(), Trouble> {
-        self.write_prompts().map_err(|error| Trouble::Failed(format!("the prompts: {error}")))?;
+        postmortem::write_prompts(&self.run, self.state())
+            .map_err(|error| Trouble::Failed(format!("the prompts: {error}")))?;
         let Some(program) = adapter.program.and_then(|program| self.setting.program(program)) else {
             return Err(Trouble::Skipped(format!("the agent {} is not in PATH", adapter.name)));
         };
@@ -125,16 +126,6 @@ impl Engine<'_> {
             result.reports.push(report.path());
         }
         text.filter(|_| complaint.is_empty()).ok_or(complaint)
-    }
-
-    /// Writes the three prompts, also where nobody is asked (ART-31).
-    pub(super) fn write_prompts(&self) -> std::io::Result<()> {
-        fs::create_dir_all(self.run.join(postmortem::FOLDER))?;
-        for report in Report::ALL {
-            let text = postmortem::prompt(report, self.state(), self.run.path());
-            crate::store::replace_file(&self.run.join(report.prompt_path()), text.as_bytes())?;
-        }
-        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ use super::{Engine, Finished, Halt};
 use crate::far::Side;
 
 /// Branch names tried before giving up (WT-7).
-const MOST_BRANCHES: u32 = 1000;
+pub(crate) const MOST_BRANCHES: u32 = 1000;
 
 impl Engine<'_> {
     pub(super) fn prepare(&mut self) -> Result<Finished, Halt> {
@@ -289,7 +289,7 @@ pub(crate) fn worktree_path(root: &Path, template: &str, run_branch: &str) -> Re
 }
 
 /// Spec and plan made from a prompt.
-fn prompt_files(prompt: &str, spec_path: &str) -> [String; 2] {
+pub(crate) fn prompt_files(prompt: &str, spec_path: &str) -> [String; 2] {
     let title: String = prompt
         .lines()
         .find(|line| !line.trim().is_empty())

@@ -8,6 +8,7 @@ use loop_api::journal::{Decoded, Event};
 use super::{git, mirror, report_tsv, summary};
 use crate::git::Trusted;
 use crate::machine::State;
+use crate::postmortem;
 use crate::store::{RunDir, read_journal, replace_file};
 
 /// Writes what the journal of a run adds up to: table, summary, report, digests and copy; with a trusted repository
@@ -31,6 +32,9 @@ pub fn write(run: &RunDir, trusted: Option<&Trusted>, last: bool) -> Vec<String>
         keep("summary.json", write_summary(run, &state));
     }
     keep("report.md", replace_file(&run.join("report.md"), super::report(records, run).as_bytes()));
+    if state.phase.is_terminal() {
+        keep("the prompts of the analysis", postmortem::write_prompts(run, &state));
+    }
     if let Err(error) = mirror::mirror(run, created, last) {
         notes.push(format!("the copy of the record is not complete: {error}"));
     }

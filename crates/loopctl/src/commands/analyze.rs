@@ -5,9 +5,10 @@ use loop_core::engine::Engine;
 use loop_core::postmortem::{self, Report};
 use loop_core::store::Store;
 
-use super::drive::{self, Lines};
+use super::drive;
 use crate::cli::Analyze;
 use crate::error::{Error, FAILED, OK, Result};
+use crate::live::View;
 use crate::runs::{self, Recorded};
 use crate::{printer, view};
 
@@ -33,8 +34,8 @@ pub(super) fn run(store: &Store, arguments: &Analyze) -> Result {
     let model = model(&recorded, arguments, adapter);
     let (status, stop) = drive::with_signals(|signals| {
         let host = drive::host(signals)?;
-        let mut lines = Lines::new(arguments.output.is_some());
-        let mut engine = Engine::open(store, &recorded.uid, &host, &mut lines)?;
+        let mut view = View::new(false);
+        let mut engine = Engine::open(store, &recorded.uid, &host, &mut view)?;
         engine.analyze_on_demand(adapter, model.as_deref())?;
         let status = engine.state().postmortem.as_ref().map(|postmortem| postmortem.status.clone());
         Ok((status.unwrap_or_default(), host.signals.raised()))

@@ -7,7 +7,7 @@ use loop_api::phase::RunPhase;
 use loop_core::engine::account;
 use loop_core::git::Trusted;
 use loop_core::machine::State;
-use loop_core::store::{Journal, Store};
+use loop_core::store::{Journal, Store, read_journal};
 use loop_core::{exec, record};
 
 use crate::cli::One;
@@ -57,6 +57,10 @@ fn stop(store: &Store, uid: &str) -> Result<()> {
                 write_record(store, uid, journal.state());
             }
             dir.clear_cancel();
+            return Ok(());
+        }
+        // The engine may still have a postmortem made; that is no part of the run.
+        if read_journal(&dir.journal()).is_ok_and(|(_, state)| state.phase.is_terminal()) {
             return Ok(());
         }
         if Instant::now() >= until {

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use loop_api::journal::Record;
 use loop_api::phase::{ExitReason, RunPhase};
 use loop_core::control::Signals;
-use loop_core::engine::{End, Engine, Host, Observer};
+use loop_core::engine::{End, Engine, Host};
 use loop_core::exec;
 use loop_core::machine::State;
 use loop_core::store::Store;
@@ -13,35 +12,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals as SignalStream;
 
 use crate::error::{CANCELED, Error, FAILED, OK, Result, SIGNAL, TIMED_OUT};
+use crate::live::View;
 use crate::printer::say;
 use crate::runs;
-use crate::view::progress;
-
-/// Prints progress lines to stderr.
-pub(super) struct Lines {
-    quiet: bool,
-}
-
-impl Lines {
-    pub(super) fn new(quiet: bool) -> Self {
-        Self { quiet }
-    }
-}
-
-impl Observer for Lines {
-    fn record(&mut self, record: &Record, state: &State) {
-        if self.quiet {
-            return;
-        }
-        for line in progress::lines(record, state) {
-            say(&line);
-        }
-    }
-
-    fn note(&mut self, text: &str) {
-        say(text);
-    }
-}
 
 /// What this process brings to a run.
 pub(crate) fn host(signals: Signals) -> Result<Host> {
@@ -79,10 +52,14 @@ pub(super) fn with_signals<T>(work: impl FnOnce(Signals) -> Result<T>) -> Result
 
 fn follow(store: &Store, uid: &str, quiet: bool, signals: Signals) -> Result {
     let host = host(signals)?;
-    let mut lines = Lines::new(quiet);
-    let mut engine = Engine::open(store, uid, &host, &mut lines)?;
+    let mut view = View::new(quiet);
+    let mut engine = Engine::open(store, uid, &host, &mut view)?;
     let driven = engine.drive();
-    let name = engine.state().created.as_ref().map(|created| created.name.clone()).unwrap_or_default();
+    let state = engine.state().clone();
+    drop(engine);
+    // Nothing is said below a line that is still drawn.
+    drop(view);
+    let name = state.created.as_ref().map(|created| created.name.clone()).unwrap_or_default();
     let ended = driven.map_err(|error| {
         let remedy =
             format!("the run stopped there and keeps its work; put that right, then loopctl resume {name}");
@@ -93,7 +70,7 @@ fn follow(store: &Store, uid: &str, quiet: bool, signals: Signals) -> Result {
             say(&format!("interrupted; nothing is lost: {} resume {name}", runs::command(store.root())));
             Ok(code_of(signal))
         }
-        End::Ended => Ok(exit_code(engine.state())),
+        End::Ended => Ok(exit_code(&state)),
     }
 }
 

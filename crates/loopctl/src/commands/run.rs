@@ -7,7 +7,7 @@ use loop_core::store::Store;
 use serde_json::{Value, json};
 
 use super::drive;
-use crate::cli::{Mode, Run, Strategy};
+use crate::cli::{Asked, Mode, Run, Strategy};
 use crate::error::{Error, Result};
 use crate::printer::{self, say};
 use crate::{runs, view};
@@ -16,13 +16,18 @@ use crate::{runs, view};
 const FIELDS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
 
 pub(super) fn run(store: &Store, arguments: Run) -> Result {
-    let output = arguments.output;
-    let request = request(arguments)?;
+    let Run { asked, output, quiet } = arguments;
+    if !asked.local {
+        return Err(Error::usage(
+            "say where to run: --local runs on this machine, the only place in this version",
+        ));
+    }
+    let request = request(asked)?;
     let new = create::create(store, &request)?;
     for warning in &new.warnings {
         say(&format!("warning: {warning}"));
     }
-    let code = drive::to_the_end(store, &new.uid, false)?;
+    let code = drive::to_the_end(store, &new.uid, quiet)?;
     let recorded = runs::find(store, &new.uid)?;
     if !printer::object(&recorded.object, output)? {
         printer::data(&view::summary::text(&recorded))?;
@@ -30,14 +35,10 @@ pub(super) fn run(store: &Store, arguments: Run) -> Result {
     Ok(code)
 }
 
-fn request(arguments: Run) -> Result<Request> {
+/// The request that these arguments make.
+pub(super) fn request(arguments: Asked) -> Result<Request> {
     let flags = flags(&arguments)?;
-    let Run { spec, plan, local, prompt, filename, name, agent_script, .. } = arguments;
-    if !local {
-        return Err(Error::usage(
-            "say where to run: --local runs on this machine, the only place in this version",
-        ));
-    }
+    let Asked { spec, plan, prompt, filename, name, agent_script, .. } = arguments;
     if filename.as_deref() == Some("-") && prompt.as_deref() == Some("-") {
         return Err(Error::usage("stdin can be read only once; give the manifest or the prompt another way"));
     }
@@ -94,7 +95,7 @@ fn first_line(text: &str) -> String {
 }
 
 /// Flags as a patch on the spec.
-fn flags(arguments: &Run) -> Result<Value> {
+fn flags(arguments: &Asked) -> Result<Value> {
     let mut patch = json!({});
     let mut put = |path: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -102,6 +103,12 @@ fn flags(arguments: &Run) -> Result<Value> {
         }
     };
     put("/agent/adapter", arguments.agent.as_ref().map(|name| json!(name)));
+    put("/agent/model", arguments.model.as_ref().map(|name| json!(name)));
+    put("/review/adapter", arguments.review_agent.as_ref().map(|name| json!(name)));
+    put("/review/model", arguments.review_model.as_ref().map(|name| json!(name)));
+    put("/limits/costUSD", arguments.max_cost.as_ref().map(|amount| json!(amount)));
+    put("/limits/tokens", arguments.max_tokens.map(|count| json!(count)));
+    put("/postmortem/enabled", arguments.no_postmortem.then_some(json!(false)));
     put("/review/enabled", arguments.no_review.then_some(json!(false)));
     put("/loop/allowUnverified", arguments.allow_unverified.then_some(json!(true)));
     put("/loop/iterations", arguments.iterations.map(|count| json!(count)));

@@ -4,7 +4,7 @@ use loop_api::journal::{Event, GateOutcome, Outcome, Record, Verdict};
 use loop_api::phase::{StepPhase, WatchdogAction};
 use loop_core::machine::State;
 
-use super::{count, duration, short, used};
+use super::{clean, count, duration, short, used};
 use crate::printer::{BAD, BOLD, DIM, GOOD, paint};
 
 /// The lines for an event; `state` is the state after it.
@@ -13,9 +13,8 @@ pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
         Event::RunCreated(_)
         | Event::WorktreeProviderSelected { .. }
         | Event::WorktreeCreating(_)
-        | Event::AgentStarted { resumed: false, .. }
-        | Event::IterationFinished { .. } => Vec::new(),
-        Event::AgentFinished(run) if run.usage.is_empty() => Vec::new(),
+        | Event::IterationFinished { .. }
+        | Event::AgentStarted { resumed: false, .. } => Vec::new(),
         Event::RunStarted { isolation, .. } => {
             let name = state.created.as_ref().map_or("", |created| created.name.as_str());
             vec![format!("run {} ({isolation})", paint(BOLD, name))]
@@ -39,7 +38,7 @@ pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
             started(*phase, *iteration, *attempt, *clean)
         }
         Event::AgentRetry { reason, wait_ms, .. } => {
-            vec![format!("  trying again in {}: {reason}", duration(*wait_ms))]
+            vec![format!("  trying again in {}: {}", duration(*wait_ms), clean::text(reason))]
         }
         Event::Checkpoint { .. } => vec![paint(DIM, "  checkpoint taken")],
         Event::StepInterrupted { .. } => {
@@ -48,8 +47,8 @@ pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
         Event::StepFinished { duration_ms, outcome, .. } => finished(outcome, *duration_ms, state),
         Event::CompletionRefused(refusal) => {
             vec![
-                format!("  {} {}", paint(BAD, "completion refused:"), refusal.message),
-                format!("  what to do: {}", refusal.remedy),
+                format!("  {} {}", paint(BAD, "completion refused:"), clean::text(&refusal.message)),
+                format!("  what to do: {}", clean::text(&refusal.remedy)),
             ]
         }
         Event::CompletionGranted(granted) => {
@@ -75,23 +74,24 @@ pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
             vec![paint(GOOD, word)]
         }
         Event::RunFailed { reason, message, .. } => {
-            vec![format!("{} {reason}", paint(BAD, "failed:")), message.clone()]
+            vec![format!("{} {}", paint(BAD, "failed:"), clean::text(reason)), clean::text(message)]
         }
         Event::RunCanceled => vec![paint(BAD, "canceled")],
         Event::WorktreeRemoved { status, message } if status == "cleaned" => {
             vec![format!("worktree removed, its diff saved{message}")]
         }
-        Event::WorktreeRemoved { message, .. } => vec![format!("worktree kept: {message}")],
-        Event::AgentStarted { .. } => vec![paint(DIM, "  the agent goes on where it was")],
+        Event::WorktreeRemoved { message, .. } => vec![format!("worktree kept: {}", clean::text(message))],
+        Event::AgentStarted { resumed: true, .. } => vec![paint(DIM, "  the agent goes on where it was")],
+        Event::AgentFinished(run) if run.usage.is_empty() => Vec::new(),
         Event::AgentFinished(run) => vec![paint(DIM, &format!("  used {}", used(&run.usage)))],
         Event::PostmortemStart { .. } => vec![paint(DIM, "an agent looks back at the run ...")],
         Event::PostmortemEnd(postmortem) => vec![match postmortem.status.as_str() {
             "ok" => format!(
                 "postmortem, an agent's opinion: spec compliance {}, root cause {}",
-                or_unsaid(&postmortem.verdict),
-                or_unsaid(&postmortem.root_cause)
+                or_unsaid(&clean::text(&postmortem.verdict)),
+                or_unsaid(&clean::text(&postmortem.root_cause))
             ),
-            status => format!("postmortem {status}: {}", postmortem.message),
+            status => format!("postmortem {status}: {}", clean::text(&postmortem.message)),
         }],
     }
 }
@@ -125,9 +125,12 @@ fn finished(outcome: &Outcome, duration_ms: u64, state: &State) -> Vec<String> {
                 facts.plan.total,
                 short(&facts.head)
             )];
-            lines.extend(facts.repairs.iter().map(|repair| format!("  put right: {repair}")));
+            lines.extend(facts.repairs.iter().map(|repair| format!("  put right: {}", clean::text(repair))));
             lines.extend(
-                facts.unticked.iter().map(|task| format!("  unticked, as nothing was done for it: {task}")),
+                facts
+                    .unticked
+                    .iter()
+                    .map(|task| format!("  unticked, as nothing was done for it: {}", clean::text(task))),
             );
             lines
         }
@@ -135,7 +138,7 @@ fn finished(outcome: &Outcome, duration_ms: u64, state: &State) -> Vec<String> {
             Verdict::Approved => vec![format!("  review: {} ({time})", paint(GOOD, "approved"))],
             Verdict::ChangesRequested => {
                 let mut lines = vec![format!("  review: {} ({time})", paint(BAD, "changes requested"))];
-                lines.extend(review.findings.iter().map(|finding| format!("    - {finding}")));
+                lines.extend(review.findings.iter().map(|finding| format!("    - {}", clean::text(finding))));
                 lines
             }
         },

@@ -3,9 +3,9 @@
 use loop_api::journal::GateOutcome;
 use loop_api::phase::RunPhase;
 
-use super::{count, duration, short, word};
+use super::{clean, count, duration, short, used, word};
 use crate::printer::{BAD, BOLD, GOOD, paint};
-use crate::runs::{Recorded, command, shown};
+use crate::runs::{Recorded, command, file, shown};
 
 /// The summary of a run.
 pub(crate) fn text(run: &Recorded) -> String {
@@ -17,9 +17,9 @@ pub(crate) fn text(run: &Recorded) -> String {
     if let Some((_, reason, message)) = &state.ended
         && state.phase != RunPhase::Completed
     {
-        lines.push(format!("  why        {reason}"));
+        lines.push(format!("  why        {}", clean::text(reason)));
         if !message.is_empty() && message != reason {
-            lines.push(format!("             {message}"));
+            lines.push(format!("             {}", clean::text(message)));
         }
     }
     let (done, total) = loop_core::object::tasks(state);
@@ -28,10 +28,14 @@ pub(crate) fn text(run: &Recorded) -> String {
     let tasks = if total == 0 { "no plan".into() } else { format!("{done} of {total} plan tasks") };
     lines.push(format!("  done       {tasks}, {iterations}, {}", duration(time)));
     if !state.usage.is_empty() {
-        lines.push(format!("  used       {}", super::used(&state.usage)));
+        lines.push(format!("  used       {}, as the agents reported it", used(&state.usage)));
     }
     evidence(run, &mut lines);
     delivery(run, &mut lines);
+    opinion(run, &mut lines);
+    if let Some(report) = file(run, "report.md") {
+        lines.push(format!("  report     {}", shown(&report)));
+    }
     lines.push(format!("  record     {}", shown(run.dir.path())));
     if let Some(created) = &state.created {
         let copy =
@@ -76,6 +80,24 @@ fn evidence(run: &Recorded, lines: &mut Vec<String>) {
     if let Some(file) = run.file("evidence.json") {
         lines.push(format!("             {}", shown(&file)));
     }
+}
+
+/// What an agent thinks of the ended run, and where it says so.
+fn opinion(run: &Recorded, lines: &mut Vec<String>) {
+    let Some(postmortem) = &run.state.postmortem else { return };
+    if postmortem.status != "ok" {
+        let why = if postmortem.message.is_empty() { "no reason given" } else { &postmortem.message };
+        lines.push(format!("  analysis   {}: {}", postmortem.status, clean::text(why)));
+        return;
+    }
+    let said = |text: &str| if text.is_empty() { "not said".to_owned() } else { clean::text(text) };
+    lines.push(format!(
+        "  analysis   an agent's opinion: spec compliance {}, root cause {}",
+        said(&postmortem.verdict),
+        said(&postmortem.root_cause)
+    ));
+    let reports = postmortem.reports.iter().filter_map(|name| file(run, name));
+    lines.extend(reports.map(|report| format!("             {}", shown(&report))));
 }
 
 fn result(run: &GateOutcome) -> String {

@@ -1,15 +1,16 @@
 //! `loopctl list` as a table, in the manner of kubectl: no borders, columns by content.
 
+use loop_api::usage::Usage;
 use loop_core::object::tasks;
 
-use super::word;
+use super::{clean, word};
 use crate::runs::Recorded;
 
 /// The table of runs.
 pub(crate) fn runs(runs: &[Recorded], wide: bool) -> String {
     let mut header = vec!["NAME", "PHASE", "STEP", "ITER", "TASKS", "CREATED"];
     if wide {
-        header.extend(["BRANCH", "WORKSPACE", "REASON"]);
+        header.extend(["COST", "BRANCH", "WORKSPACE", "REASON"]);
     }
     let mut rows = vec![header.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     rows.extend(runs.iter().map(|run| row(run, wide)));
@@ -26,6 +27,12 @@ pub(crate) fn runs(runs: &[Recorded], wide: bool) -> String {
     text
 }
 
+/// Dollars, `>=` when some agent ended before it said what it used.
+fn cost(usage: &Usage) -> String {
+    let least = if usage.incomplete > 0 { ">=" } else { "" };
+    if usage.is_empty() { "-".into() } else { format!("{least}${}", usage.cost_usd()) }
+}
+
 fn row(run: &Recorded, wide: bool) -> Vec<String> {
     let (done, total) = tasks(&run.state);
     let created = run.object.metadata.creation_timestamp.clone().unwrap_or_default();
@@ -39,6 +46,7 @@ fn row(run: &Recorded, wide: bool) -> Vec<String> {
         created.replace('T', " ").trim_end_matches('Z').to_owned(),
     ];
     if wide {
+        cells.push(cost(&run.state.usage));
         let facts = run.state.worktree.as_ref();
         cells.push(facts.map_or_else(|| "-".into(), |facts| facts.run_branch.clone()));
         cells.push(
@@ -48,8 +56,23 @@ fn row(run: &Recorded, wide: bool) -> Vec<String> {
             run.state
                 .ended
                 .as_ref()
-                .map_or_else(|| "-".into(), |(_, reason, _)| reason.chars().take(60).collect()),
+                .map_or_else(|| "-".into(), |(_, reason, _)| clean::line(reason).chars().take(60).collect()),
         );
     }
     cells
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cost_that_is_not_all_says_so() {
+        let mut usage = Usage::default();
+        assert_eq!(cost(&usage), "-");
+        usage.cost_nano_usd = 310_000_000;
+        assert_eq!(cost(&usage), "$0.31");
+        usage.incomplete = 1;
+        assert_eq!(cost(&usage), ">=$0.31");
+    }
 }
