@@ -22,10 +22,15 @@ pub(crate) fn text(run: &Recorded) -> String {
         }
     }
     let (done, total) = loop_core::object::tasks(state);
-    let time = u64::try_from(state.last_ms - state.started_ms).unwrap_or(0);
+    // What comes after the end, such as a postmortem, is not the run's own time.
+    let until = if state.phase.is_terminal() { state.ended_ms } else { state.last_ms };
+    let time = match u64::try_from(until - state.started_ms) {
+        Ok(time) if state.started_ms > 0 => duration(time),
+        _ => "not begun".into(),
+    };
     let iterations = count(state.iteration as usize, "iteration");
     let tasks = if total == 0 { "no plan".into() } else { format!("{done} of {total} plan tasks") };
-    lines.push(format!("  done       {tasks}, {iterations}, {}", duration(time)));
+    lines.push(format!("  done       {tasks}, {iterations}, {time}"));
     if !state.usage.is_empty() {
         lines.push(format!("  used       {}, as the agents reported it", used(&state.usage)));
     }
