@@ -1,7 +1,9 @@
 //! One test binary for the upper rungs; each module is a theme.
 
 mod bad_input;
+mod config;
 mod defects;
+mod docs;
 mod gates;
 mod honest;
 mod killed;

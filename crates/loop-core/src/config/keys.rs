@@ -145,7 +145,7 @@ pub const SECTIONS: &[Section] = &[
     Section {
         title: "Agents",
         keys: &[
-            key("agent", Kind::Agent, "", Field::Spec("/agent/adapter"), "Who implements.").or("script where the base commit has .loop/agent.sh, else claude"),
+            key("agent", Kind::Agent, "", Field::Spec("/agent/adapter"), "Who implements.").or("script if .loop/agent.sh is committed, else claude"),
             key("model", Kind::Model { empty: false }, "", Field::Spec("/agent/model"), "Model of the agent, as its CLI names it.").or("the agent's own: opus for claude"),
             key("review_agent", Kind::Agent, "", Field::Spec("/review/adapter"), "Who reviews.").or("the agent that implements"),
             key("review_model", Kind::Model { empty: true }, "", Field::Spec("/review/model"), "Model of the reviewer.").or("the implementer's"),
@@ -191,7 +191,7 @@ pub const SECTIONS: &[Section] = &[
         keys: &[
             key("specs_dir", Kind::Path, "specs", Field::SpecsDir, "Folder of the repository in which specs are looked for."),
             key("plans_dir", Kind::Path, "", Field::PlansDir, "Folder of the repository in which plans are looked for.").or("planning in specs_dir"),
-            key("context_files", Kind::Paths, "", Field::ContextFiles, "Files that the prompt names beside spec and plan.").or("LEARNINGS.md of specs_dir, where it is committed"),
+            key("context_files", Kind::Paths, "", Field::ContextFiles, "Files that the prompt names beside spec and plan.").or("LEARNINGS.md of specs_dir, if it is committed"),
             key("prompt_file", Kind::Path, ".loop/prompt.txt", Field::PromptFile, "File of the base commit that replaces the instructions of the implementation prompt, if it is there."),
         ],
     },

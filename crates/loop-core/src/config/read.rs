@@ -49,10 +49,10 @@ impl Reader {
                 None => {
                     let hint =
                         keys::meant(name).map(|key| format!("; did you mean {key}?")).unwrap_or_default();
-                    self.warn(name, &place, format!("unknown key {name}, ignored{hint}"));
+                    self.warn(name, &place, &format!("unknown key {name}, ignored{hint}"));
                 }
                 Some(Key { field: Field::Nothing(why), .. }) => {
-                    self.warn(name, &place, format!("{name} has no effect in this version: {why}"));
+                    self.warn(name, &place, &format!("{name} has no effect in this version: {why}"));
                 }
                 Some(key) => {
                     let value = value::read(key, name, text).map_err(|reason| place.wrong(reason))?;
@@ -65,7 +65,7 @@ impl Reader {
     }
 
     /// Once for each key, however often it is written.
-    fn warn(&mut self, name: &str, place: &Setting, sentence: String) {
+    fn warn(&mut self, name: &str, place: &Setting, sentence: &str) {
         if self.warned.insert(name.to_owned()) {
             self.config.warnings.push(format!("{} line {}: {sentence}", place.file, place.line));
         }

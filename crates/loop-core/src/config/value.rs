@@ -25,14 +25,13 @@ pub(super) fn read(key: &Key, name: &str, text: &str) -> Result<Value, String> {
         Kind::Name | Kind::Path if text.is_empty() => {
             return Err(format!("{name} is empty; remove the line to use the default"));
         }
-        Kind::Text | Kind::Name | Kind::Path => json!(text),
         Kind::Globs | Kind::Paths => json!(text.split_whitespace().collect::<Vec<_>>()),
         Kind::Commands => json!(commands(text).collect::<Vec<_>>()),
         Kind::OneOf(words) if !words.contains(&text) => {
             return Err(format!("{name} must be {}, found {text:?}", one_of(words)));
         }
         Kind::OneOf(_) if matches!(key.field, Field::Spec(_)) => json!(camel(text)),
-        Kind::OneOf(_) => json!(text),
+        Kind::Text | Kind::Name | Kind::Path | Kind::OneOf(_) => json!(text),
         Kind::Agent => json!(known(name, text)?),
         Kind::Model { empty: true } if text.is_empty() => Value::Null,
         Kind::Model { .. } => json!(model(name, text)?),

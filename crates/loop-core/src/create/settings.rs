@@ -80,16 +80,11 @@ fn shown(key: &'static Key, config: &Config, working: &Config, request: &Request
     }
     // Which commit is the base is read before it is known.
     let config = if key.field == Field::Spec("/repository/ref") { working } else { config };
-    match config.set.get(key.name) {
-        Some(place) => {
-            let value = Some(place.text.clone()).filter(|text| !text.is_empty());
-            Shown { key, value, origin: Origin::File(place.clone()) }
-        }
-        None => {
-            let value = Some(key.default.to_owned()).filter(|text| !text.is_empty());
-            Shown { key, value, origin: Origin::Default }
-        }
-    }
+    let (text, origin) = config.set.get(key.name).map_or_else(
+        || (key.default.to_owned(), Origin::Default),
+        |place| (place.text.clone(), Origin::File(place.clone())),
+    );
+    Shown { key, value: Some(text).filter(|text| !text.is_empty()), origin }
 }
 
 /// What flags or a manifest say about a key; `None` when they say nothing.

@@ -11,7 +11,7 @@ pub(crate) fn text(settings: &Settings) -> String {
     let width = |at: usize, most: usize| {
         rows.iter().map(|row| row[at].chars().count()).filter(|width| *width <= most).max().unwrap_or(0)
     };
-    let (key, value) = (width(0, 60), width(1, 44));
+    let (key, value) = (width(0, 60), width(1, 54));
     let mut text = format!("configuration: {}\n", clean::line(&settings.read));
     for section in SECTIONS {
         text.push_str(&format!("\n{}\n", section.title));
