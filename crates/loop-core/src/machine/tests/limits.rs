@@ -160,13 +160,16 @@ fn a_pause_moves_the_deadline_by_its_own_length() {
     spec.limits.active_deadline_seconds = Some(100);
     let mut run = Run::new(spec);
     run.iterations(&[answers(work("a"))]);
-    run.now += 60_000;
+    let before = run.state.started_ms;
+    run.now = before + 60_000;
     run.append(Event::RunPaused);
     assert_eq!(next(&run.state, run.now), Next::Finish);
     run.now += 1_000_000;
     run.append(started(false));
-    assert!(matches!(next(&run.state, run.now + 30_000), Next::Run(_)));
-    assert!(matches!(next(&run.state, run.now + 50_000), Next::Record(Event::RunFailed { .. })));
+    let moved = run.state.started_ms;
+    assert!((before + 1_000_000..before + 1_000_010).contains(&moved), "{before} {moved}");
+    assert!(matches!(next(&run.state, moved + 99_999), Next::Run(_)));
+    assert!(matches!(next(&run.state, moved + 100_000), Next::Record(Event::RunFailed { .. })));
 }
 
 #[test]
