@@ -7,5 +7,6 @@ mod honest;
 mod killed;
 mod merging;
 mod misbehaving;
+mod record;
 mod thin_line;
 mod trust;

@@ -77,13 +77,13 @@ fn is_own(name: &str) -> bool {
 pub(super) fn meaning(name: &str) -> &'static str {
     let ends = |end: &str| name.ends_with(end);
     match name {
-        "journal.jsonl" => "the run itself: every event, hash-chained",
+        "journal.jsonl" => "the run itself, every event, hash-chained",
         "run.log" => "the events as lines for people",
         "report.md" => "this report",
         "report.tsv" => "the run as a table",
         "summary.json" => "how the run ended, for programs",
-        "evidence.json" => "what stands behind the completion; loopctl verify replays it",
-        "SHA256SUMS" => "digests of all other files; sha256sum -c checks them",
+        "evidence.json" => "what stands behind the completion (loopctl verify replays it)",
+        "SHA256SUMS" => "digests of all other files",
         "review-diff.json" => "the work as a list of changed files with their patches",
         "prompt.txt" => "the last prompt of an implementation",
         "review-prompt.txt" => "the last prompt of a review",
