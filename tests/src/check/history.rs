@@ -110,7 +110,7 @@ impl<'a> History<'a> {
         for record in records {
             match text(record, "kind") {
                 "RUN_STARTED" if record["again"] == true => {
-                    (history.ended, history.postmortem) = (None, None)
+                    (history.ended, history.postmortem) = (None, None);
                 }
                 "RUN_COMPLETED" | "RUN_FAILED" | "RUN_CANCELED" => history.ended = Some(record),
                 "POSTMORTEM_END" => history.postmortem = Some(record),

@@ -165,7 +165,7 @@ fn add(rows: &mut Vec<Row>, record: &Value, step: &Value, iteration: i64, first:
         }
         "RUN_COMPLETED" => row("RUN_END", &now, whole, None, "reason=complete"),
         "RUN_FAILED" => {
-            row("RUN_END", &now, whole, None, &format!("reason=failed:{}", text(record, "reason")))
+            row("RUN_END", &now, whole, None, &format!("reason=failed:{}", text(record, "reason")));
         }
         "RUN_CANCELED" => row("RUN_END", &now, whole, None, "reason=canceled"),
         "POSTMORTEM_START" => {

@@ -60,7 +60,7 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<(String, u64)>> {
             let top = prefix.is_empty();
             if kind.is_dir() && !(top && name == "sandbox") {
                 folders.push((entry.path(), format!("{prefix}{name}/")));
-            } else if kind.is_file() && !(top && is_own(&name)) && !name.ends_with(".new") {
+            } else if kind.is_file() && !(top && is_own(&name)) && !is_half_written(&name) {
                 found.push((format!("{prefix}{name}"), entry.metadata()?.len()));
             }
         }
@@ -71,6 +71,11 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<(String, u64)>> {
 
 fn is_own(name: &str) -> bool {
     matches!(name, "SHA256SUMS" | "lock" | "cancel")
+}
+
+/// Files are written beside their place first.
+fn is_half_written(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == "new")
 }
 
 /// What a file of a record is.

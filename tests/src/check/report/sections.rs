@@ -180,7 +180,9 @@ fn iterations(history: &History<'_>) -> Vec<String> {
         };
         let granted = history.last("COMPLETION_GRANTED").is_some() && iteration == history.iterations;
         let mut sum = Used::default();
-        steps.iter().for_each(|step| sum.join(&step.used));
+        for step in &steps {
+            sum.join(&step.used);
+        }
         let cells =
             [
                 iteration.to_string(),
