@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use loop_api::run::LoopRun;
+use loop_api::run::{ArtifactMode, LoopRun};
 use loop_core::machine::State;
 use loop_core::object;
 use loop_core::queue;
@@ -27,6 +27,16 @@ pub(crate) struct Recorded {
 }
 
 impl Recorded {
+    /// Its evidence, where the run's own mode keeps it; a copy does not stand in for it.
+    pub(crate) fn evidence(&self) -> Option<PathBuf> {
+        let mode = self.object.spec.artifacts.mode;
+        let name = "evidence.json";
+        if mode == ArtifactMode::Workspace {
+            return self.file(name);
+        }
+        Some(self.dir.join(name)).filter(|path| path.exists())
+    }
+
     /// A file of its record, wherever that is kept.
     pub(crate) fn file(&self, name: &str) -> Option<PathBuf> {
         let root = &self.state.created.as_ref()?.workspace_root;

@@ -19,7 +19,7 @@ use crate::runs::Recorded;
 pub(crate) fn is_unfinished(run: &Recorded) -> bool {
     let state = &run.state;
     let cleaned = state.merged.is_none() || state.cleanup.is_some();
-    let written = run.file("evidence.json").is_some() && !run.dir.join("sandbox").exists();
+    let written = run.evidence().is_some() && !run.dir.join("sandbox").exists();
     state.phase == RunPhase::Completed && !(cleaned && written)
 }
 

@@ -10,6 +10,7 @@ mod misbehaving;
 mod pause;
 mod prompt;
 mod queue;
+mod record;
 mod tail;
 mod thin_line;
 mod trust;

@@ -52,7 +52,7 @@ impl RunLog {
 /// The line for a record, newline included: `[TIME] [LEVEL] text`; `None` for what is only bookkeeping.
 pub fn log_line(record: &Record) -> Option<String> {
     let (level, text) = words(&record.event)?;
-    Some(format!("[{}] [{level}] {}\n", rfc3339(record.ts), line(&text)))
+    Some(format!("[{}] [{level}] {}\n", rfc3339(record.ts), line(&text).trim_end()))
 }
 
 fn words(event: &Event) -> Option<(&'static str, String)> {
@@ -133,7 +133,10 @@ fn finished(outcome: &Outcome) -> (&'static str, String) {
             let (done, total, files) = (facts.plan.done, facts.plan.total, facts.changed_files);
             (
                 "INFO",
-                format!("implemented: {files} files changed, {done} of {total} tasks, commit {}", facts.head),
+                format!(
+                    "implemented: {done} of {total} tasks, files changed: {files}, commit {}",
+                    facts.head
+                ),
             )
         }
         Outcome::Reviewed(review) => match review.verdict {

@@ -89,7 +89,7 @@ fn evidence(run: &Recorded, lines: &mut Vec<String>) {
     if let Some(review) = state.current.reviewed.as_ref().filter(|review| review.tree == granted.tree) {
         lines.push(format!("             reviewer approved tree {}", short(&review.tree)));
     }
-    if let Some(file) = run.file("evidence.json") {
+    if let Some(file) = run.evidence() {
         lines.push(format!("             {}", shown(&file)));
     }
 }
