@@ -158,7 +158,7 @@ fn the_artifacts_are_true(world: &World) {
         let path = summary[name].as_str().unwrap_or_default();
         assert!(fs::metadata(path).is_ok_and(|facts| facts.len() > 0), "{name}: {path}");
     }
-    assert_eq!(serde_json::from_str::<Value>(&read(&folder, "summary.json")).unwrap(), summary);
+    assert_eq!(serde_json::from_str::<Value>(&read(&folder, "summary.json")).expect("a summary"), summary);
     assert!(read(&folder, "prompt.txt").contains("two.txt says too"));
     assert!(read(&folder, "review-prompt.txt").contains(REVIEW));
 }
