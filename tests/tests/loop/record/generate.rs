@@ -237,6 +237,7 @@ impl Maker {
             prompt_file: String::new(),
             context_files: Vec::new(),
             search_path: "/bin".into(),
+            queue: loop_api::run::QueueSettings::default(),
             spec,
         }))
     }
