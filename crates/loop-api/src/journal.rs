@@ -6,8 +6,8 @@
 mod event;
 
 pub use event::{
-    AgentRun, Created, Event, GateOutcome, Granted, Implemented, Merged, Outcome, PlanFacts, Postmortem,
-    Refusal, Reviewed, Verdict, Verified, Violation, WorktreeFacts,
+    AgentRun, ConfigPlace, ConfigSource, Created, Event, GateOutcome, Granted, Implemented, Merged, Outcome,
+    PlanFacts, Postmortem, Refusal, Reviewed, Verdict, Verified, Violation, WorktreeFacts,
 };
 
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,7 @@ mod status;
 
 pub use queue::{QueuePolicy, QueueSettings};
 pub use spec::{
-    Agent, ArtifactMode, Artifacts, CompletionMode, Delivery, DeliveryMode, Gate, GateWhen, Limits,
+    Agent, ArtifactMode, Artifacts, CompletionMode, Delivery, DeliveryMode, Gate, GateWhen, LOG_DIR, Limits,
     LoopRunSpec, LoopSettings, MergeStrategy, Postmortem, Protect, Provider, Repository, Require, Review,
     Task, Worktree,
 };

@@ -3,22 +3,27 @@
 mod agents;
 mod first;
 mod preflight;
+mod settings;
+mod sources;
 
 pub use first::{First, first_prompts};
+pub use settings::{Origin, Settings, Shown, settings};
+pub use sources::ConfigFile;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use loop_api::journal::{Created, Event, SCHEMA, sha256};
+use loop_api::journal::{ConfigSource, Created, Event, SCHEMA, sha256};
 use loop_api::naming;
-use loop_api::run::{DeliveryMode, LoopRunSpec};
+use loop_api::run::{DeliveryMode, LOG_DIR, LoopRunSpec};
 use serde_json::Value;
 
 use crate::config::{self, Config};
 use crate::git::{self, Git};
 use crate::store::{Journal, JournalError, Store};
+use sources::Sources;
 
 /// The script agent's program in the base commit.
 pub const AGENT_SCRIPT: &str = ".loop/agent.sh";
@@ -72,6 +77,8 @@ pub struct Request {
     pub name: Option<String>,
     /// Program of the script agent, instead of the base commit's.
     pub agent_script: Option<PathBuf>,
+    /// A configuration file that is read over `.loop/config`.
+    pub config: Option<ConfigFile>,
     /// `spec` of a manifest.
     pub manifest: Value,
     /// Patch from flags.
@@ -89,22 +96,30 @@ pub struct New {
     pub uid: String,
     /// Its name.
     pub name: String,
+    /// Which configuration was read, as a line for people.
+    pub configuration: String,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
 
+/// Top of the repository in which a command was given.
+pub fn repository(directory: &Path) -> Result<PathBuf, Error> {
+    preflight::workspace(directory)
+}
+
 /// Checks a request and makes the run: one folder with one journal record.
 pub fn create(store: &Store, request: &Request) -> Result<New, Error> {
-    let Ready { created, script, warnings } = ready(store, request)?;
+    let Ready { created, script, configuration, warnings } = ready(store, request)?;
     let (uid, name) = (created.run_id.clone(), created.name.clone());
     write(store, &uid, created, script)?;
-    Ok(New { uid, name, warnings })
+    Ok(New { uid, name, configuration, warnings })
 }
 
 /// All that a run begins with, while nothing is made yet.
 struct Ready {
     created: Created,
     script: Option<Vec<u8>>,
+    configuration: String,
     warnings: Vec<String>,
 }
 
@@ -115,13 +130,13 @@ fn ready(store: &Store, request: &Request) -> Result<Ready, Error> {
     preflight::supported(&user, &root, store.root())?;
     // The base branch may come from the configuration, and the configuration comes from the base commit: so the
     // branch is read from flags, manifest and the file in the working tree, and the rest from the commit (OQ-9).
-    let working = fs::read_to_string(root.join(CONFIG_FILE)).unwrap_or_default();
-    let working = config::parse(CONFIG_FILE, &working)?;
-    let early = config::resolve(&[working.patch.clone(), request.manifest.clone(), request.flags.clone()])?;
+    let files = Sources::read(&root, request)?;
+    let (working, _) = files.config(&user, None)?;
+    let early = config::resolve(&[working.patch, request.manifest.clone(), request.flags.clone()])?;
     let base = preflight::base(&user, &early.repository.reference)?;
     preflight::clean(&user)?;
 
-    let mut settled = settle(&user, &root, request, &working, base)?;
+    let mut settled = settle(&user, &root, request, &files, base)?;
     let slug = slug(request, &settled.spec);
     let target = target(&user, &settled.spec, &slug)?;
     if let Some(commit) = user.commit(&format!("refs/heads/{target}"))?.filter(|_| !target.is_empty()) {
@@ -129,10 +144,11 @@ fn ready(store: &Store, request: &Request) -> Result<Ready, Error> {
         let base = preflight::Base { branch: target.clone(), commit };
         preflight::still_there(&user, &settled.spec, &base)?;
         let note = format!("{target} exists; the run starts from it instead of {}", settled.base.branch);
-        settled = settle(&user, &root, request, &working, base)?;
+        settled = settle(&user, &root, request, &files, base)?;
         settled.config.warnings.push(note);
     }
-    let Settled { config, mut spec, base } = settled;
+    let Settled { config, read, mut spec, base } = settled;
+    let configuration = sources::sentence(&read, Some(&base));
     spec.repository.url = root.to_string_lossy().into_owned();
     spec.repository.reference.clone_from(&base.branch);
     spec.delivery.target_branch.clone_from(&target);
@@ -177,14 +193,17 @@ fn ready(store: &Store, request: &Request) -> Result<Ready, Error> {
         context_files,
         search_path,
         queue,
+        config_source: Some(read),
+        log_dir: config.log_dir.filter(|folder| folder != LOG_DIR).unwrap_or_default(),
         spec,
     };
-    Ok(Ready { created, script, warnings })
+    Ok(Ready { created, script, configuration, warnings })
 }
 
 /// What a base commit makes of a request.
 struct Settled {
     config: Config,
+    read: Vec<ConfigSource>,
     spec: LoopRunSpec,
     base: preflight::Base,
 }
@@ -194,16 +213,13 @@ fn settle(
     user: &Git,
     root: &Path,
     request: &Request,
-    working: &Config,
+    files: &Sources,
     base: preflight::Base,
 ) -> Result<Settled, Error> {
-    let config = match preflight::file(user, &base.commit, CONFIG_FILE)? {
-        Some(text) => config::parse(&format!("{CONFIG_FILE} of {}", base.branch), &text)?,
-        None => working.clone(),
-    };
+    let (config, read) = files.config(user, Some(&base))?;
     let mut spec = config::resolve(&[config.patch.clone(), request.manifest.clone(), request.flags.clone()])?;
     preflight::task(&mut spec, request, &config, root, user, &base)?;
-    Ok(Settled { config, spec, base })
+    Ok(Settled { config, read, spec, base })
 }
 
 fn write(store: &Store, uid: &str, created: Created, script: Option<Vec<u8>>) -> Result<(), Error> {

@@ -139,6 +139,9 @@ The reports are an agent's opinion. They change nothing about the run.")]
   loopctl verify login-3f9a1
   loopctl verify --evidence evidence.json --repository ~/src/app")]
     Verify(Verify),
+    /// Show the settings of runs and where they come from, or begin a configuration file
+    #[command(subcommand)]
+    Config(Config),
     /// Print a completion script
     #[command(after_help = "Examples:
   loopctl completion bash > ~/.local/share/bash-completion/completions/loopctl")]
@@ -146,6 +149,35 @@ The reports are an agent's opinion. They change nothing about the run.")]
         /// Shell to complete for
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Print every setting that a run would have, and who said so
+    #[command(after_help = "Examples:
+  loopctl config show
+  loopctl config show --config ci.conf --gate test='make test'
+  loopctl config show -o json | jq -r '.values[] | select(.source != \"default\") | .key'
+
+A value comes from the first of these that says something: a flag, the manifest, --config or LOOP_CONFIG, .loop/config of
+the base commit (of the working tree when that commit has none), the default.")]
+    Show(Box<Show>),
+    /// Write .loop/config with every key at its default and commented out
+    #[command(after_help = "Examples:\n  loopctl config init")]
+    Init {
+        /// Replace the file that is there
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    pub(crate) asked: Asked,
+    /// Print a document instead of a table
+    #[arg(long, short = 'o', value_enum)]
+    pub(crate) output: Option<Document>,
 }
 
 /// How objects are printed.
@@ -161,7 +193,7 @@ pub(crate) enum Output {
     Wide,
 }
 
-/// How a comparison is printed.
+/// How other things are printed for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Document {
     /// One JSON document
@@ -229,6 +261,10 @@ pub(crate) struct Asked {
     /// Take the run from a LoopRun manifest (YAML or JSON); `-` reads it from stdin. Flags win over it
     #[arg(long, short = 'f', value_name = "FILE")]
     pub(crate) filename: Option<String>,
+    /// Read this configuration file over .loop/config, key by key; flags and a manifest win over it
+    /// [default: $LOOP_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Name the run; branch and worktree are named after it too [default: the spec file's name]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,

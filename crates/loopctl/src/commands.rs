@@ -2,6 +2,7 @@
 
 mod analyze;
 mod cancel;
+mod config;
 mod demo;
 mod detach;
 mod drive;
@@ -38,6 +39,7 @@ pub(crate) fn run(cli: Cli) -> Result {
     match command {
         Command::Run(arguments) => run::run(&store, *arguments),
         Command::Prompt(arguments) => prompt::run(&store, *arguments),
+        Command::Config(verb) => config::run(verb),
         Command::Tail(arguments) => tail::run(&store, &arguments),
         Command::List(arguments) => list::run(&store, &arguments),
         Command::Inspect(arguments) => inspect::run(&store, &arguments),

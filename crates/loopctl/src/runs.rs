@@ -39,8 +39,7 @@ impl Recorded {
 
     /// A file of its record, wherever that is kept.
     pub(crate) fn file(&self, name: &str) -> Option<PathBuf> {
-        let root = &self.state.created.as_ref()?.workspace_root;
-        loop_core::record::file(&self.dir, root.as_ref(), name)
+        loop_core::record::file(&self.dir, self.state.created.as_ref()?, name)
     }
 }
 
@@ -149,12 +148,10 @@ pub(crate) fn find(store: &Store, given: &str) -> Result<Recorded> {
     }
 }
 
-/// Where a file of a run's record may lie: in the run's folder, or under `logs/loop/` of the workspace, where it is
+/// Where a file of a run's record may lie: in the run's folder, or in the run's `log_dir`, where it is
 /// kept or copied when the run has ended.
 pub(crate) fn places(run: &Recorded, name: &str) -> Vec<PathBuf> {
-    let copy = run.state.created.as_ref().map(|created| {
-        Path::new(&created.workspace_root).join("logs/loop").join(format!("run-{}", run.uid)).join(name)
-    });
+    let copy = run.state.created.as_ref().map(|created| loop_core::record::copy_folder(created).join(name));
     std::iter::once(run.dir.join(name)).chain(copy).collect()
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod clean;
 pub(crate) mod inspect;
 pub(crate) mod progress;
+pub(crate) mod settings;
 pub(crate) mod status;
 pub(crate) mod summary;
 pub(crate) mod table;

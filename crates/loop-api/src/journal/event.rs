@@ -228,8 +228,59 @@ pub struct Created {
     /// What the run asks of this machine's queue.
     #[serde(default)]
     pub queue: QueueSettings,
+    /// Configuration files that were read, those that win first; empty when there was none. Absent in journals of
+    /// versions that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_source: Option<Vec<ConfigSource>>,
+    /// Folder for the copies of the record, absolute or below `workspace_root` (CFG-9); empty = [`crate::run::LOG_DIR`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub log_dir: String,
     /// The resolved spec (DOM-11).
     pub spec: LoopRunSpec,
+}
+
+/// A configuration file that was read for a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigSource {
+    /// As it was named, or relative to the repository's top.
+    pub path: String,
+    /// Where it was read.
+    pub place: ConfigPlace,
+}
+
+/// Where a configuration file was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConfigPlace {
+    /// In the commit that the run starts from.
+    #[serde(rename = "base commit")]
+    BaseCommit,
+    /// In the working tree, as the base commit has none.
+    #[serde(rename = "working tree")]
+    WorkingTree,
+    /// Where `--config` says.
+    #[serde(rename = "--config")]
+    Flag,
+    /// Where the variable `LOOP_CONFIG` says.
+    #[serde(rename = "LOOP_CONFIG")]
+    Environment,
+}
+
+impl ConfigPlace {
+    /// As it is on the wire and shown to people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BaseCommit => "base commit",
+            Self::WorkingTree => "working tree",
+            Self::Flag => "--config",
+            Self::Environment => "LOOP_CONFIG",
+        }
+    }
+}
+
+impl std::fmt::Display for ConfigSource {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} ({})", self.path, self.place.as_str())
+    }
 }
 
 /// Branch and worktree.

@@ -322,6 +322,9 @@ impl Default for Postmortem {
     }
 }
 
+/// Folder of the workspace that gets copies of records, a folder each, unless a run says otherwise (ART-1).
+pub const LOG_DIR: &str = "logs/loop";
+
 /// Where the files of a run's record are kept (ART-2, DOM-36); the journal is always in the data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum ArtifactMode {

@@ -50,6 +50,8 @@ fn created(spec: LoopRunSpec) -> Event {
         context_files: Vec::new(),
         search_path: "/bin".into(),
         queue: loop_api::run::QueueSettings::default(),
+        config_source: None,
+        log_dir: String::new(),
         spec,
     }))
 }

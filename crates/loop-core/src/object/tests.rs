@@ -27,6 +27,8 @@ fn state(started: bool) -> State {
         context_files: Vec::new(),
         search_path: String::new(),
         queue: loop_api::run::QueueSettings::default(),
+        config_source: None,
+        log_dir: String::new(),
         spec: LoopRunSpec::default(),
     };
     state.apply(1_000, &Event::RunCreated(Box::new(created))).unwrap();

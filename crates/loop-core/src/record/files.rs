@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use loop_api::journal::Created;
-use loop_api::run::ArtifactMode;
+use loop_api::run::{ArtifactMode, LOG_DIR};
 
 use super::mirror;
 use crate::postmortem::Report;
@@ -14,30 +14,35 @@ use crate::store::RunDir;
 /// Largest file of a record that is copied.
 pub(super) const COPIED: u64 = 16 << 20;
 
-/// Folder of a run's copy in the workspace (ART-1).
-pub(super) fn copy_folder(workspace_root: &Path, uid: &str) -> PathBuf {
-    workspace_root.join("logs").join("loop").join(format!("run-{uid}"))
+/// Folder of a run's copy, in the workspace unless the run's `log_dir` is elsewhere (ART-1).
+pub fn copy_folder(created: &Created) -> PathBuf {
+    logs(created).join(format!("run-{}", created.run_id))
+}
+
+/// The folder that holds such copies (CFG-9).
+pub(super) fn logs(created: &Created) -> PathBuf {
+    let folder = Some(created.log_dir.as_str()).filter(|folder| !folder.is_empty()).unwrap_or(LOG_DIR);
+    Path::new(&created.workspace_root).join(folder)
 }
 
 /// Folder in which the files of an ended run are to be looked for (ART-2).
 pub fn folder(created: &Created, run: &RunDir) -> PathBuf {
     match created.spec.artifacts.mode {
-        ArtifactMode::Workspace => copy_folder(created.workspace_root.as_ref(), &created.run_id),
+        ArtifactMode::Workspace => copy_folder(created),
         ArtifactMode::Mirror | ArtifactMode::Global => run.path().to_owned(),
     }
 }
 
 /// A file of a record, in the data directory or, when it is not there, in the workspace (ART-4).
-pub fn file(run: &RunDir, workspace_root: &Path, name: &str) -> Option<PathBuf> {
-    let uid = run.path().file_name()?.to_str()?.strip_prefix("run-")?;
-    [run.join(name), copy_folder(workspace_root, uid).join(name)].into_iter().find(|path| path.is_file())
+pub fn file(run: &RunDir, created: &Created, name: &str) -> Option<PathBuf> {
+    [run.join(name), copy_folder(created).join(name)].into_iter().find(|path| path.is_file())
 }
 
 /// Takes what an earlier end moved into the workspace back, before the run is gone on with. A file that was altered
 /// there stays there.
 pub fn bring_back(run: &RunDir, created: &Created) {
     if created.spec.artifacts.mode == ArtifactMode::Workspace {
-        let copy = copy_folder(created.workspace_root.as_ref(), &created.run_id);
+        let copy = copy_folder(created);
         for (name, sum) in mirror::read_sums(run) {
             if !run.join(&name).exists() {
                 // Best effort: a run goes on without its old logs too.
@@ -70,7 +75,7 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<(String, u64)>> {
 }
 
 fn is_own(name: &str) -> bool {
-    matches!(name, "SHA256SUMS" | "lock" | "cancel")
+    matches!(name, "SHA256SUMS" | "lock" | "cancel" | ".gitignore")
 }
 
 /// Files are written beside their place first.

@@ -8,7 +8,7 @@ use loop_api::journal::{Created, hex};
 use loop_api::run::ArtifactMode;
 use sha2::{Digest as _, Sha256};
 
-use super::files::{COPIED, copy_folder, list};
+use super::files::{COPIED, copy_folder, list, logs};
 use crate::store::{RunDir, replace_file};
 
 const SUMS: &str = "SHA256SUMS";
@@ -32,11 +32,12 @@ pub(super) fn mirror(run: &RunDir, created: &Created, last: bool) -> io::Result<
     if mode == ArtifactMode::Global {
         return Ok(());
     }
-    let root = Path::new(&created.workspace_root);
-    let folder = copy_folder(root, &created.run_id);
+    let folder = copy_folder(created);
     fs::create_dir_all(&folder)?;
-    // The folder ignores itself, or the record would make the working tree unclean (BUG-19).
-    let ignore = root.join("logs").join("loop").join(".gitignore");
+    // The folder ignores itself, or the record would make the working tree unclean (BUG-19). One that the user chose may
+    // hold other things: there each copy ignores itself.
+    let own = created.log_dir.is_empty();
+    let ignore = if own { logs(created) } else { folder.clone() }.join(".gitignore");
     if !ignore.exists() {
         fs::write(&ignore, "*\n")?;
     }

@@ -8,7 +8,6 @@ mod used;
 mod work;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use loop_api::journal::Record;
 use loop_api::run::ArtifactMode;
@@ -88,7 +87,7 @@ fn or_dash<T: ToString>(value: Option<T>) -> String {
 fn files(page: &mut Page, history: &History, run: &RunDir) {
     let Some(created) = history.state.created.as_deref() else { return };
     page.section("Files of the record");
-    let copy = copy_folder(Path::new(&created.workspace_root), &created.run_id);
+    let copy = copy_folder(created);
     let mode = created.spec.artifacts.mode;
     let mut found: BTreeMap<String, u64> = BTreeMap::new();
     if mode == ArtifactMode::Workspace {

@@ -29,6 +29,8 @@ fn created() -> Event {
         context_files: Vec::new(),
         search_path: String::new(),
         queue: loop_api::run::QueueSettings::default(),
+        config_source: None,
+        log_dir: String::new(),
         spec: LoopRunSpec::default(),
     }))
 }

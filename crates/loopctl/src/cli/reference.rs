@@ -23,6 +23,9 @@ fn page() -> String {
     section(&mut text, "loopctl", &root);
     for verb in root.get_subcommands().filter(|verb| verb.get_name() != "help") {
         section(&mut text, &format!("loopctl {}", verb.get_name()), verb);
+        for below in verb.get_subcommands().filter(|below| below.get_name() != "help") {
+            section(&mut text, &format!("loopctl {} {}", verb.get_name(), below.get_name()), below);
+        }
     }
     text
 }

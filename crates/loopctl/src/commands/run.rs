@@ -1,8 +1,11 @@
 //! `loopctl run`.
 
+use std::path::PathBuf;
+
+use loop_api::journal::ConfigPlace;
 use loop_api::run::{API_VERSION, KIND};
 use loop_core::config::set;
-use loop_core::create::{self, Request};
+use loop_core::create::{self, ConfigFile, Request};
 use loop_core::store::Store;
 use serde_json::{Value, json};
 
@@ -27,6 +30,9 @@ pub(super) fn run(store: &Store, arguments: Run) -> Result {
     for warning in &new.warnings {
         say(&format!("warning: {warning}"));
     }
+    if !quiet {
+        say(&format!("configuration: {}", new.configuration));
+    }
     if detach {
         return super::detach::announce(store, &new.uid, output);
     }
@@ -42,7 +48,7 @@ pub(super) fn run(store: &Store, arguments: Run) -> Result {
 pub(super) fn request(arguments: Asked) -> Result<Request> {
     let flags = flags(&arguments)?;
     let queue = queue(&arguments);
-    let Asked { spec, plan, prompt, filename, name, agent_script, .. } = arguments;
+    let Asked { spec, plan, prompt, filename, config, name, agent_script, .. } = arguments;
     if filename.as_deref() == Some("-") && prompt.as_deref() == Some("-") {
         return Err(Error::usage("stdin can be read only once; give the manifest or the prompt another way"));
     }
@@ -57,11 +63,19 @@ pub(super) fn request(arguments: Asked) -> Result<Request> {
         prompt: prompt.map(|text| if text == "-" { drive::read("-") } else { Ok(text) }).transpose()?,
         name: name.or(manifest_name),
         agent_script,
+        config: configuration(config),
         manifest,
         flags,
         queue,
         environment: loop_core::caller_environment(),
     })
+}
+
+/// The configuration file that the caller names: by the flag, else by the variable (CFG-60).
+fn configuration(flag: Option<PathBuf>) -> Option<ConfigFile> {
+    let variable = || std::env::var_os("LOOP_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    flag.map(|path| ConfigFile { path, place: ConfigPlace::Flag })
+        .or_else(|| variable().map(|path| ConfigFile { path, place: ConfigPlace::Environment }))
 }
 
 /// What the flags say about the queue.

@@ -42,8 +42,7 @@ pub(crate) fn text(run: &Recorded) -> String {
     }
     lines.push(format!("  record     {}", shown(run.dir.path())));
     if let Some(created) = &state.created {
-        let copy =
-            std::path::Path::new(&created.workspace_root).join("logs/loop").join(format!("run-{}", run.uid));
+        let copy = loop_core::record::copy_folder(created);
         if copy.exists() {
             lines.push(format!("  copy       {}", shown(&copy)));
         }

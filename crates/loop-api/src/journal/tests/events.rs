@@ -62,8 +62,10 @@ fn created() -> impl Strategy<Value = Event> {
             target_branch: one,
             prompt_file: other.clone(),
             context_files: texts,
-            search_path: other,
+            search_path: other.clone(),
             queue: QueueSettings::default(),
+            config_source: Some(vec![ConfigSource { path: other.clone(), place: ConfigPlace::WorkingTree }]),
+            log_dir: other,
             spec,
         }))
     })

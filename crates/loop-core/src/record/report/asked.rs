@@ -27,6 +27,15 @@ fn asked(page: &mut Page, created: &Created) {
     page.quote("base branch", &created.base_branch);
     page.quote("base commit", &created.base_commit);
     page.quote("target branch", &created.target_branch);
+    match created.config_source.as_deref() {
+        None => {}
+        Some([]) => page.item("configuration", "none"),
+        Some(sources) => {
+            for source in sources {
+                page.item("configuration", &format!("{} ({})", code(&source.path), source.place.as_str()));
+            }
+        }
+    }
     page.quote("agent", &spec.agent.adapter);
     page.quote("model", model(created, StepPhase::Implementation).unwrap_or_default());
     if spec.review.enabled {

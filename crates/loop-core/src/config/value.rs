@@ -1,41 +1,84 @@
-//! Keys about agents, what they may use, and the record of the run (CFG-11, 12, 23, 39, 40).
+//! A value as it is written, made into the value of a field; and values as they are shown again.
 
 use loop_api::usage::nanos;
 use serde_json::{Value, json};
 
-use super::{boolean, set};
+use super::keys::{Field, Key, Kind, one_of};
 use crate::agent;
 
-/// Lays a key on the patch; `false` when it is none of these, and the reason when its value cannot be used.
-pub(super) fn take(patch: &mut Value, key: &str, value: &str) -> Result<bool, String> {
-    let number = |most: u64| {
-        value
-            .parse::<u64>()
-            .ok()
-            .filter(|number| *number <= most)
-            .ok_or_else(|| format!("{key} must be a whole number, found {value:?}"))
+/// The JSON value that a text stands for. `name` is the key as the user wrote it, for the reason why it cannot be used.
+pub(super) fn read(key: &Key, name: &str, text: &str) -> Result<Value, String> {
+    Ok(match key.kind {
+        Kind::Whole { least, most } => {
+            let number = text.parse::<u64>().ok().filter(|number| *number <= most);
+            match number {
+                None => return Err(format!("{name} must be a whole number, found {text:?}")),
+                Some(number) if number < least => {
+                    return Err(format!("{name} is {number}; at least one is needed"));
+                }
+                Some(number) => json!(number),
+            }
+        }
+        Kind::Truth => {
+            json!(boolean(text).ok_or_else(|| format!("{name} must be true or false, found {text:?}"))?)
+        }
+        Kind::Name | Kind::Path if text.is_empty() => {
+            return Err(format!("{name} is empty; remove the line to use the default"));
+        }
+        Kind::Text | Kind::Name | Kind::Path => json!(text),
+        Kind::Globs | Kind::Paths => json!(text.split_whitespace().collect::<Vec<_>>()),
+        Kind::Commands => json!(commands(text).collect::<Vec<_>>()),
+        Kind::OneOf(words) if !words.contains(&text) => {
+            return Err(format!("{name} must be {}, found {text:?}", one_of(words)));
+        }
+        Kind::OneOf(_) if matches!(key.field, Field::Spec(_)) => json!(camel(text)),
+        Kind::OneOf(_) => json!(text),
+        Kind::Agent => json!(known(name, text)?),
+        Kind::Model { empty: true } if text.is_empty() => Value::Null,
+        Kind::Model { .. } => json!(model(name, text)?),
+        Kind::Amount => json!(amount(name, text)?),
+    })
+}
+
+/// A field's value in the words of the configuration; `None` for nothing.
+pub fn shown(kind: Kind, value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) if matches!(kind, Kind::OneOf(_)) => snake(text),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
+        Value::Null => String::new(),
+        other => other.to_string(),
     };
-    let seconds = || number(u64::from(u32::MAX));
-    let truth = || boolean(value).ok_or_else(|| format!("{key} must be true or false, found {value:?}"));
-    let (path, value) = match key {
-        "agent" => ("/agent/adapter", json!(known(key, value)?)),
-        "review_agent" => ("/review/adapter", json!(known(key, value)?)),
-        "model" => ("/agent/model", json!(model(key, value)?)),
-        // Empty is the default of the catalogue: the implementer's.
-        "review_model" if value.is_empty() => ("/review/model", Value::Null),
-        "review_model" => ("/review/model", json!(model(key, value)?)),
-        "postmortem_model" => ("/postmortem/model", json!(model(key, value)?)),
-        "postmortem" => ("/postmortem/enabled", json!(truth()?)),
-        "summary_json" => ("/artifacts/summary", json!(truth()?)),
-        "artifact_mode" => ("/artifacts/mode", json!(mode(value)?)),
-        "max_cost_usd" => ("/limits/costUSD", json!(amount(key, value)?)),
-        "max_tokens" => ("/limits/tokens", json!(number(u64::MAX)?)),
-        "agent_start_timeout_sec" => ("/limits/agentStartSeconds", json!(seconds()?)),
-        "agent_exit_timeout_sec" => ("/limits/agentExitSeconds", json!(seconds()?)),
-        _ => return Ok(false),
-    };
-    set(patch, path, value);
-    Ok(true)
+    Some(text).filter(|text| !text.is_empty())
+}
+
+pub(super) fn commands(value: &str) -> impl Iterator<Item = &str> {
+    value.split('|').map(str::trim).filter(|command| !command.is_empty())
+}
+
+fn boolean(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "y" | "on" => Some(true),
+        "false" | "0" | "no" | "n" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+/// `newest_first` as the API writes it: `NewestFirst`.
+fn camel(word: &str) -> String {
+    let part = |part: &str| part[..1].to_ascii_uppercase() + &part[1..];
+    word.split('_').filter(|word| !word.is_empty()).map(part).collect()
+}
+
+fn snake(word: &str) -> String {
+    let mut text = String::new();
+    for (at, letter) in word.char_indices() {
+        if letter.is_ascii_uppercase() && at > 0 {
+            text.push('_');
+        }
+        text.push(letter.to_ascii_lowercase());
+    }
+    text
 }
 
 /// An amount of US dollars that can be reckoned with.
@@ -63,15 +106,6 @@ fn known<'a>(key: &str, value: &'a str) -> Result<&'a str, String> {
     agent::adapter(value)
         .map(|_| value)
         .ok_or_else(|| format!("{key} must name an agent, found {value:?}; known are {}", agent::names()))
-}
-
-fn mode(value: &str) -> Result<&'static str, String> {
-    match value {
-        "workspace" => Ok("Workspace"),
-        "global" => Ok("Global"),
-        "mirror" => Ok("Mirror"),
-        _ => Err(format!("artifact_mode must be workspace, global or mirror, found {value:?}")),
-    }
 }
 
 #[cfg(test)]
