@@ -6,7 +6,7 @@ mod status;
 pub use spec::{
     Agent, ArtifactMode, Artifacts, CompletionMode, Delivery, DeliveryMode, Gate, GateWhen, Limits,
     LoopRunSpec, LoopSettings, MergeStrategy, Postmortem, Protect, Provider, Repository, Require, Review,
-    Task, Worktree,
+    Task, Worktree, WorktreeHooks,
 };
 pub use status::{
     Condition, LoopRunStatus, PostmortemStatus, Progress, RunResult, StepSummary, UsageStatus, WorktreeStatus,

@@ -1,6 +1,7 @@
 //! `.loop/config`: `key=value` lines, never evaluated (CFG-1), as a patch on the run's spec.
 
 mod agents;
+mod worktree;
 
 use loop_api::run::LoopRunSpec;
 use serde_json::{Map, Value, json};
@@ -41,7 +42,7 @@ pub struct Config {
 }
 
 /// Keys of the catalogue that this version reads but has no use for yet.
-const WITHOUT_EFFECT: [&str; 11] = [
+const WITHOUT_EFFECT: [&str; 7] = [
     "log_dir",
     "global_log_dir",
     "run_naming_mode",
@@ -49,10 +50,6 @@ const WITHOUT_EFFECT: [&str; 11] = [
     "max_concurrency",
     "max_runs_per_workspace",
     "queue_policy",
-    "worktree_provider",
-    "worktrunk_bin",
-    "worktrunk_config_path",
-    "worktrunk_copy_ignored",
 ];
 
 /// Parses a configuration file; `file` names it in messages.
@@ -107,11 +104,8 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Error> {
             }
             "reviewer" => set(&mut config.patch, "/review/enabled", json!(truth()?)),
             "base_branch" => set(&mut config.patch, "/repository/ref", json!(filled()?)),
-            "run_branch_prefix" => set(&mut config.patch, "/worktree/runBranchPrefix", json!(value)),
             "merge_target_branch" => set(&mut config.patch, "/delivery/targetBranch", json!(filled()?)),
             "merge_strategy" => set_strategy(&mut config.patch, value).map_err(wrong)?,
-            "worktree_path_template" => set(&mut config.patch, "/worktree/pathTemplate", json!(filled()?)),
-            "worktree_cleanup" => set(&mut config.patch, "/worktree/cleanup", json!(truth()?)),
             "agent_timeout_sec" | "claude_timeout_sec" => {
                 set(&mut config.patch, "/limits/agentStepSeconds", json!(number()?));
             }
@@ -138,6 +132,7 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Error> {
                     .push(format!("{file} line {}: {key} has no effect in this version", index + 1));
             }
             _ if agents::take(&mut config.patch, key, value).map_err(wrong)? => {}
+            _ if worktree::take(&mut config.patch, key, value).map_err(wrong)? => {}
             _ => config.warnings.push(format!("{file} line {}: unknown key {key}, ignored", index + 1)),
         }
     }
