@@ -1,7 +1,7 @@
 #!/bin/sh
 # Everything the tests need, then all tests: `tests/run.sh [--require all] [RUNG ...]`.
 #
-# Rungs, from fast to slow: lint, unit, loop, demo. Each prints its time against a budget. Where a machine cannot run a
+# Rungs, from fast to slow: lint, unit, loop, agent, demo. Each prints its time against a budget. Where a machine cannot run a
 # rung, this says which and why; with CI=true or --require all that is a failure.
 set -eu
 cd "$(dirname "$0")/.."
@@ -15,7 +15,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-rungs=${rungs:-lint unit loop demo}
+rungs=${rungs:-lint unit loop agent demo}
 export LOOP_REQUIRE="${require:-}"
 
 say() { printf '%s\n' "$*"; }
@@ -71,7 +71,33 @@ lint() {
   cargo fmt --all --check && cargo clippy --release --workspace --all-targets --quiet -- -D warnings
 }
 unit() { cargo test --release --workspace --exclude loop-tests --quiet; }
-loop() { cargo build --release --bin loopctl --quiet && cargo test --release -p loop-tests --quiet; }
+loop() {
+  cargo build --release --bin loopctl --quiet &&
+    cargo test --release -p loop-tests --lib --bins --test loop --quiet
+}
+# The agents' own packages, in a folder that outlives the checkout; exact versions by the lock file beside the list.
+npm_packages() {
+  command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 || { missing "node and npm, for the real agents"; return 1; }
+  versions=$(jq -r '.dependencies | map(tostring) | join("-")' tests/agents/claude/package.json)
+  LOOP_TEST_NPM=${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/agentloop-tests/npm-$versions
+  export LOOP_TEST_NPM
+  [ ! -e "$LOOP_TEST_NPM/node_modules/.bin/claude" ] || return 0
+  # Beside it and then moved, so that what is there is whole.
+  new=$LOOP_TEST_NPM.$$
+  rm -rf "$new" && mkdir -p "$new" && cp tests/agents/claude/package.json tests/agents/claude/package-lock.json "$new" &&
+    (cd "$new" && npm ci --no-audit --no-fund >npm.log 2>&1 && ./node_modules/.bin/claude --version >>npm.log 2>&1) &&
+    { [ -e "$LOOP_TEST_NPM" ] || mv "$new" "$LOOP_TEST_NPM"; } && { rm -rf "$new"; return 0; }
+  tail -n 20 "$new/npm.log" >&2 || :
+  rm -rf "$new"
+  unset LOOP_TEST_NPM
+  missing "the agents' packages from npm; the registry was not reached, or its answer is not what the lock file says"
+  return 1
+}
+agent() {
+  # Without them, what the fake agent does is tested all the same.
+  npm_packages || :
+  cargo build --release --bin loopctl --quiet && cargo test --release -p loop-tests --test agent --quiet
+}
 demo() {
   cargo run --release --quiet --bin loopctl -- demo >"$scratch/demo.out" 2>"$scratch/demo.err" &&
     cargo run --release --quiet --bin loopctl -- demo --liars >"$scratch/liars.out" 2>"$scratch/liars.err" ||
@@ -82,8 +108,9 @@ demo() {
 # Budgets in minutes on a bare machine with two cores; control plane 9 and Worktrunk 8 are kept for later rungs, and
 # the whole sums to 60.
 rung lint 8 lint
-rung unit 10 unit
-rung loop 22 loop
+rung unit 9 unit
+rung loop 19 loop
+rung agent 4 agent
 rung demo 3 demo
 
 say

@@ -1,8 +1,10 @@
 //! The `LoopRun` object (`agentloop.dev/v1alpha1`): the same for a run on this machine and on a cluster.
 
+mod queue;
 mod spec;
 mod status;
 
+pub use queue::{QueuePolicy, QueueSettings};
 pub use spec::{
     Agent, ArtifactMode, Artifacts, CompletionMode, Delivery, DeliveryMode, Gate, GateWhen, Limits,
     LoopRunSpec, LoopSettings, MergeStrategy, Postmortem, Protect, Provider, Repository, Require, Review,

@@ -3,7 +3,7 @@
 mod agents;
 mod worktree;
 
-use loop_api::run::LoopRunSpec;
+use loop_api::run::{LoopRunSpec, QueueSettings};
 use serde_json::{Map, Value, json};
 
 /// What is wrong with a configuration.
@@ -29,6 +29,8 @@ pub enum Error {
 pub struct Config {
     /// Patch on the spec, in the spec's own JSON form.
     pub patch: Value,
+    /// Patch on the settings of the queue (CFG-31..33).
+    pub queue: Value,
     /// Folder of specs (CFG-7).
     pub specs_dir: Option<String>,
     /// Folder of plans (CFG-8).
@@ -42,19 +44,11 @@ pub struct Config {
 }
 
 /// Keys of the catalogue that this version reads but has no use for yet.
-const WITHOUT_EFFECT: [&str; 7] = [
-    "log_dir",
-    "global_log_dir",
-    "run_naming_mode",
-    "run_naming_model",
-    "max_concurrency",
-    "max_runs_per_workspace",
-    "queue_policy",
-];
+const WITHOUT_EFFECT: [&str; 4] = ["log_dir", "global_log_dir", "run_naming_mode", "run_naming_model"];
 
 /// Parses a configuration file; `file` names it in messages.
 pub fn parse(file: &str, text: &str) -> Result<Config, Error> {
-    let mut config = Config { patch: json!({}), ..Config::default() };
+    let mut config = Config { patch: json!({}), queue: json!({}), ..Config::default() };
     let mut gates: Vec<(String, bool)> = Vec::new();
     let mut gate_timeout = None;
     for (index, raw) in text.lines().enumerate() {
@@ -122,6 +116,17 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Error> {
             }
             "protect_paths" => set(&mut config.patch, "/protect/paths", json!(words(value))),
             "protect_allow" => set(&mut config.patch, "/protect/allow", json!(words(value))),
+            "max_concurrency" | "max_runs_per_workspace" if number()? == 0 => {
+                return Err(wrong(format!("{key} is 0; at least one is needed")));
+            }
+            "max_concurrency" => set(&mut config.queue, "/max_concurrency", json!(number()?)),
+            "max_runs_per_workspace" => set(&mut config.queue, "/max_runs_per_workspace", json!(number()?)),
+            "queue_policy" => match value {
+                "fifo" | "newest_first" => set(&mut config.queue, "/policy", json!(value)),
+                _ => {
+                    return Err(wrong(format!("queue_policy must be fifo or newest_first, found {value:?}")));
+                }
+            },
             "specs_dir" => config.specs_dir = Some(filled()?.to_owned()),
             "plans_dir" => config.plans_dir = Some(filled()?.to_owned()),
             "context_files" => config.context_files = words(value),
@@ -221,6 +226,13 @@ pub fn set(target: &mut Value, path: &str, value: Value) {
         place = &mut place[key];
     }
     *place = value;
+}
+
+/// Settings of the queue, later patches winning.
+pub fn queue(patches: &[Value]) -> Result<QueueSettings, Error> {
+    let mut merged = json!({});
+    patches.iter().filter(|patch| patch.is_object()).for_each(|patch| lay(&mut merged, patch));
+    serde_json::from_value(merged).map_err(|error| Error::Spec(format!("the queue's settings: {error}")))
 }
 
 /// Lays patches over each other, later ones winning; lists are replaced whole (CFG-2).
@@ -419,6 +431,9 @@ mod tests {
             assert_eq!(spec.review.enabled, enabled, "{text}");
         }
         assert!(parse("c", "reviewer=perhaps").unwrap_err().to_string().contains("true or false"));
-        assert_eq!(parse("c", "# a\n\n  # b\n").unwrap(), Config { patch: json!({}), ..Config::default() });
+        assert_eq!(
+            parse("c", "# a\n\n  # b\n").unwrap(),
+            Config { patch: json!({}), queue: json!({}), ..Config::default() }
+        );
     }
 }

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
 
 use crate::store::{RunDir, now_ms};
+
+/// How long a pause waits for the end of a step (design section 5).
+pub const PAUSE_PATIENCE: Duration = Duration::from_mins(10);
 
 /// Why a step was stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +16,8 @@ pub enum Stop {
     Signal(i32),
     /// Somebody canceled the run (RUN-73).
     Cancel,
+    /// Somebody paused the run, and it did not come to the end of its step in time, or is not to wait for it.
+    Pause,
     /// The run's deadline passed.
     Deadline,
 }
@@ -44,6 +50,11 @@ pub struct Control {
 }
 
 impl Control {
+    /// The same between two steps, where a pause is due at once.
+    pub fn stop_at_boundary(&self) -> Option<Stop> {
+        self.stop().or_else(|| self.run.pause_requested().map(|_| Stop::Pause))
+    }
+
     /// Whether something wants the run to stop now.
     pub fn stop(&self) -> Option<Stop> {
         if let Some(signal) = self.signals.raised() {
@@ -51,6 +62,9 @@ impl Control {
         }
         if self.run.cancel_requested() {
             return Some(Stop::Cancel);
+        }
+        if self.run.pause_requested().is_some_and(|since| since >= PAUSE_PATIENCE) {
+            return Some(Stop::Pause);
         }
         self.deadline.filter(|deadline| now_ms() >= *deadline).map(|_| Stop::Deadline)
     }

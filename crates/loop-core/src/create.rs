@@ -77,6 +77,8 @@ pub struct Request {
     pub manifest: Value,
     /// Patch from flags.
     pub flags: Value,
+    /// What flags say about the queue.
+    pub queue: Value,
     /// The caller's environment.
     pub environment: BTreeMap<String, String>,
 }
@@ -164,6 +166,7 @@ fn ready(store: &Store, request: &Request) -> Result<Ready, Error> {
         slug.chars().take(50).collect::<String>().trim_end_matches('-'),
         &uid[uid.len() - 5..]
     );
+    let queue = config::queue(&[config.queue, request.queue.clone()])?;
     let digest = sha256(serde_json::to_vec(&spec).unwrap_or_default().as_slice());
     let created = Created {
         schema: SCHEMA,
@@ -179,6 +182,7 @@ fn ready(store: &Store, request: &Request) -> Result<Ready, Error> {
         prompt_file,
         context_files,
         search_path,
+        queue,
         spec,
     };
     Ok(Ready { created, script, warnings })

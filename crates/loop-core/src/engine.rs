@@ -14,6 +14,7 @@ mod prepare;
 mod provider;
 mod publish;
 mod review;
+mod turn;
 
 pub(crate) use analysis::Base;
 pub use ask::account;
@@ -35,6 +36,7 @@ use crate::exec::{self, Counts, Isolation};
 use crate::far::{self, Setting, Side, Worktree};
 use crate::git::{self, Git, Identity, Trusted};
 use crate::machine::{Next, State, Step, next};
+use crate::queue::Turn;
 use crate::record;
 use crate::store::{Journal, JournalError, RunDir, RunLock, Store, now_ms};
 
@@ -90,6 +92,8 @@ pub enum End {
     Ended,
     /// A signal came; the run can be resumed.
     Interrupted(i32),
+    /// The user paused the run; it can be resumed.
+    Paused,
 }
 
 /// Why a step has no result.
@@ -179,6 +183,8 @@ pub struct Engine<'a> {
     identity: Identity,
     setting: Setting,
     control: Control,
+    store: Store,
+    turn: Option<Turn>,
     agent: Option<Side>,
     reviewer: Option<Side>,
     gate: Option<Side>,
@@ -237,6 +243,8 @@ impl<'a> Engine<'a> {
             identity,
             setting,
             control,
+            store: store.clone(),
+            turn: None,
             agent: None,
             reviewer: None,
             gate: None,
@@ -251,8 +259,11 @@ impl<'a> Engine<'a> {
         self.journal.state()
     }
 
-    /// Drives the run to its end, or until a signal comes.
+    /// Waits for the run's turn, then drives it to its end, or until a signal or a pause comes.
     pub fn drive(&mut self) -> Result<End, Error> {
+        if let Some(end) = self.take_turn()? {
+            return Ok(end);
+        }
         let phase = self.state().phase;
         if phase != loop_api::phase::RunPhase::Completed {
             self.append(Event::RunStarted {
@@ -287,6 +298,9 @@ impl<'a> Engine<'a> {
                 // The end comes first, then all that tells of it; only then postmortem and cleanup (RUN-67, BUG-2).
                 self.record_end();
                 recorded = true;
+                // Nobody waits for an opinion, nor for the tidying up (RUN-67).
+                self.turn = None;
+                self.run.clear_pause();
             }
             match next(self.state(), now_ms()) {
                 Next::Record(event) => self.append(event)?,
@@ -309,7 +323,7 @@ impl<'a> Engine<'a> {
 
     fn step(&mut self, step: Step) -> Result<Option<End>, Error> {
         if step.phase != StepPhase::Cleanup
-            && let Some(stop) = self.control.stop()
+            && let Some(stop) = self.control.stop_at_boundary()
         {
             return self.stopped(stop, None);
         }
@@ -358,13 +372,21 @@ impl<'a> Engine<'a> {
         match stop {
             // The step stays open: whoever resumes finds it interrupted and begins at the checkpoint.
             Stop::Signal(signal) => Ok(Some(End::Interrupted(signal))),
-            Stop::Cancel | Stop::Deadline => {
+            Stop::Cancel | Stop::Deadline | Stop::Pause => {
                 if let Some(step_id) = open {
                     self.append(Event::StepInterrupted { step_id: step_id.to_owned() })?;
                 }
-                if stop == Stop::Cancel {
-                    self.append(Event::RunCanceled)?;
-                    self.run.clear_cancel();
+                match stop {
+                    Stop::Cancel => {
+                        self.append(Event::RunCanceled)?;
+                        self.run.clear_cancel();
+                    }
+                    Stop::Pause => {
+                        self.append(Event::RunPaused)?;
+                        self.run.clear_pause();
+                        return Ok(Some(End::Paused));
+                    }
+                    _ => {}
                 }
                 Ok(None)
             }

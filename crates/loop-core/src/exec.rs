@@ -5,6 +5,7 @@
 //! everything it runs, so it can kill a whole subtree, also when the engine is gone. The engine's
 //! own git calls go through [`direct`], without it.
 
+mod background;
 mod client;
 mod command;
 mod dialog;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use background::{background, leave_terminal};
 pub use client::Client;
 pub use dialog::Dialog;
 pub use direct::direct;

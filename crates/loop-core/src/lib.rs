@@ -16,6 +16,7 @@ pub mod object;
 pub mod postmortem;
 mod prompt;
 pub mod protect;
+pub mod queue;
 pub mod record;
 pub mod replay;
 mod retry;

@@ -9,13 +9,13 @@ use loop_api::run::{
 use crate::machine::State;
 use crate::store::RunDir;
 
-/// The object of a run; `alive` says whether an engine works on it right now.
-pub fn loop_run(state: &State, run: &RunDir, alive: bool) -> Option<LoopRun> {
+/// The object of a run; `alive` says whether an engine has it right now, `waiting` what that one waits for.
+pub fn loop_run(state: &State, run: &RunDir, alive: bool, waiting: Option<&str>) -> Option<LoopRun> {
     let created = state.created.as_ref()?;
     let (tasks_done, tasks_total) = tasks(state);
     let status = LoopRunStatus {
         phase: state.phase,
-        conditions: conditions(state, alive),
+        conditions: conditions(state, alive, waiting),
         progress: Progress {
             iteration: state.iteration,
             step: state.steps.last().map(|step| step.phase.clone()).unwrap_or_default(),
@@ -91,7 +91,7 @@ pub fn is_interrupted(state: &State, alive: bool) -> bool {
     !alive && matches!(state.phase, RunPhase::Running | RunPhase::Pending)
 }
 
-fn conditions(state: &State, alive: bool) -> Vec<Condition> {
+fn conditions(state: &State, alive: bool, waiting: Option<&str>) -> Vec<Condition> {
     let at = rfc3339(if state.phase.is_terminal() { state.ended_ms } else { state.last_ms });
     let condition = |kind: &str, status: bool, reason: &str, message: String| Condition {
         kind: kind.into(),
@@ -116,6 +116,9 @@ fn conditions(state: &State, alive: bool) -> Vec<Condition> {
         }
         RunPhase::Failed => list.push(condition("Failed", true, &reason, message)),
         RunPhase::Canceled => list.push(condition("Complete", false, "Canceled", message)),
+        _ if waiting.is_some() => {
+            list.push(condition("Admitted", false, "Waiting", waiting.unwrap_or_default().to_owned()));
+        }
         _ if is_interrupted(state, alive) => {
             let remedy = format!(
                 "loopctl resume {}",

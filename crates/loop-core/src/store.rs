@@ -3,9 +3,10 @@
 //! ```text
 //! DATA/runs/run-<uid>/journal.jsonl   the run itself; everything else can be derived or is a log
 //!                    /lock            held (flock) by the engine that works on the run
-//!                    /cancel          exists when somebody asked the engine to cancel
+//!                    /cancel, /pause  exist when somebody asked the engine for it
 //!                    /*.log ...       artifacts
 //!                    /sandbox/        checkouts, HOMEs and temp folders of the far side
+//! DATA/queue/                         who is at work, and who waits for its turn
 //! DATA/repos/<key>.git                the engine's own bare repository, one per workspace
 //! ```
 
@@ -14,6 +15,7 @@ mod journal_file;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use journal_file::{Journal, JournalError, now_ms, read_journal};
 
@@ -21,7 +23,7 @@ use loop_api::journal::sha256;
 
 /// Tries to take a lock, and the pause between them.
 const LOCK_TRIES: u32 = 10;
-const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The data directory (CFG-10).
 #[derive(Debug, Clone)]
@@ -138,6 +140,25 @@ impl RunDir {
     /// Whether somebody asked.
     pub fn cancel_requested(&self) -> bool {
         self.path.join("cancel").exists()
+    }
+
+    /// Asks the engine of the run to pause at the end of its step, or `now`.
+    pub fn request_pause(&self, now: bool) -> io::Result<()> {
+        fs::write(self.path.join("pause"), if now { "now" } else { "" })
+    }
+
+    /// How long ago somebody asked for a pause; the longest time there is when it is wanted now.
+    pub fn pause_requested(&self) -> Option<Duration> {
+        let path = self.path.join("pause");
+        let facts = fs::metadata(path).ok()?;
+        let now = facts.len() > 0;
+        let since = facts.modified().ok()?.elapsed().unwrap_or_default();
+        Some(if now { Duration::MAX } else { since })
+    }
+
+    /// Takes the request back, or forgets it once the run has taken note.
+    pub fn clear_pause(&self) {
+        let _ = fs::remove_file(self.path.join("pause"));
     }
 
     /// Forgets the request, once the run has taken note.

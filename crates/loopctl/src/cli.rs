@@ -33,6 +33,7 @@ const EXIT_CODES: &str = "Exit codes:
   3    the run was canceled
   4    no such run
   5    refused by a server (no command of this version talks to one)
+  6    the run was paused; it can be resumed
   124  the run's deadline passed; it can be resumed
   129, 130, 143  interrupted (SIGHUP, SIGINT, SIGTERM); the run can be resumed";
 
@@ -45,6 +46,9 @@ pub(crate) enum Command {
   loopctl run --local --prompt 'Fix the off-by-one in pager.rs' --gate test='make test'
   loopctl run --local specs/login.md --agent claude --model sonnet --review-model opus --max-cost 5
   loopctl run --local -f looprun.yaml -o name
+  loopctl run --local specs/login.md --detach     go on in the background; tail -f, pause and cancel reach it
+
+At most three runs of a data directory are at work at once (--max-concurrency); the others wait and say for what.
 
 The base commit is the one that the run starts from: the tip of the base branch, or of the target branch when that
 exists already. Gates come from --gate or from verify_cmds in its .loop/config.
@@ -93,6 +97,23 @@ ended, go to stderr.")]
 
 An interrupted run continues from its last checkpoint. A failed or canceled one gets fresh limits and keeps its work.")]
     Resume(Resume),
+    /// Pause a run at the end of the step it is in; its slot is free for others until it is resumed
+    #[command(after_help = "Examples:
+  loopctl pause login-3f9a1
+  loopctl pause login-3f9a1 --now    do not wait for the agent; what it has done so far is kept
+
+A step that does not end within ten minutes is stopped at a checkpoint. `loopctl resume` takes a pause back as long as
+it has not come about.")]
+    Pause(Pause),
+    /// Try a failed or canceled run again, with fresh limits and the work it has
+    #[command(after_help = "Examples:\n  loopctl retry login-3f9a1\n  loopctl retry login-3f9a1 --detach")]
+    Retry(Resume),
+    /// Drive a run in a process of its own
+    #[command(name = "__drive", hide = true)]
+    Drive {
+        /// Its uid
+        uid: String,
+    },
     /// Cancel a run; its agent is killed within seconds, its branch and record stay
     #[command(after_help = "Examples:\n  loopctl cancel login-3f9a1")]
     Cancel(One),
@@ -159,6 +180,9 @@ pub(crate) struct Run {
     /// Do not tell on stderr what happens; warnings and errors are still said
     #[arg(long, short = 'q')]
     pub(crate) quiet: bool,
+    /// Go on in the background, in a process of its own, and return at once
+    #[arg(long, short = 'd', conflicts_with = "quiet")]
+    pub(crate) detach: bool,
 }
 
 #[derive(Debug, Args)]
@@ -256,6 +280,15 @@ pub(crate) struct Asked {
     /// Do not have an agent analyse the run when it has ended
     #[arg(long)]
     pub(crate) no_postmortem: bool,
+    /// Runs of this data directory at work at once; others wait for their turn [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_concurrency: Option<u32>,
+    /// Runs of this repository at work at once [default: no limit of its own]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_runs_per_workspace: Option<u32>,
+    /// Whose turn it is among runs that wait [default: fifo]
+    #[arg(long, value_name = "POLICY", value_enum)]
+    pub(crate) queue_policy: Option<Order>,
     /// Branch to start from [default: the one checked out]
     #[arg(long, value_name = "BRANCH")]
     pub(crate) base_branch: Option<String>,
@@ -284,6 +317,16 @@ pub(crate) struct Asked {
     /// configuration [default: ../{{ repo }}.{{ run_branch | sanitize }}]
     #[arg(long, value_name = "TEMPLATE")]
     pub(crate) worktree_path_template: Option<String>,
+}
+
+/// Whose turn it is.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Order {
+    /// The oldest first
+    Fifo,
+    /// The newest first
+    #[value(name = "newest_first")]
+    NewestFirst,
 }
 
 /// Where the completion token must stand.
@@ -383,9 +426,21 @@ pub(crate) struct Analyze {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Pause {
+    #[command(flatten)]
+    pub(crate) one: One,
+    /// Stop the agent at once instead of waiting for the end of its step
+    #[arg(long)]
+    pub(crate) now: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Resume {
     #[command(flatten)]
     pub(crate) one: One,
+    /// Go on in the background, in a process of its own, and return at once
+    #[arg(long, short = 'd', conflicts_with = "quiet")]
+    pub(crate) detach: bool,
     /// Do not tell on stderr what happens; warnings and errors are still said
     #[arg(long, short = 'q')]
     pub(crate) quiet: bool,

@@ -3,10 +3,12 @@
 mod analyze;
 mod cancel;
 mod demo;
+mod detach;
 mod drive;
 mod inspect;
 mod liars;
 mod list;
+mod pause;
 mod prompt;
 mod report;
 mod resume;
@@ -42,6 +44,9 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Resume(arguments) => resume::run(&store, &arguments),
         Command::Cancel(arguments) => cancel::run(&store, &arguments),
         Command::Report(arguments) => report::run(&store, &arguments),
+        Command::Pause(arguments) => pause::run(&store, &arguments),
+        Command::Retry(arguments) => resume::retry(&store, &arguments),
+        Command::Drive { uid } => detach::drive(&store, &uid),
         Command::Analyze(arguments) => analyze::run(&store, &arguments),
         Command::Verify(arguments) => verify::run(&store, &arguments),
         Command::Completion { .. } | Command::Demo(_) => Ok(OK),

@@ -14,6 +14,8 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const CANCELED: u8 = 3;
 /// There is no such run.
 pub(crate) const NOT_FOUND: u8 = 4;
+/// The run was paused; it can be resumed.
+pub(crate) const PAUSED: u8 = 6;
 /// The run's deadline passed.
 pub(crate) const TIMED_OUT: u8 = 124;
 /// Added to a signal's number when that signal ended the command; the run can be resumed.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use loop_api::journal::Record;
+use loop_api::journal::{Event, Record};
 use loop_core::engine::{Live, Observer};
 use loop_core::machine::State;
 
@@ -68,6 +68,9 @@ impl Observer for View {
     fn record(&mut self, record: &Record, state: &State) {
         if self.quiet {
             return;
+        }
+        if matches!(record.event, Event::StepStarted { .. } | Event::AgentRetry { .. }) {
+            self.beat = Duration::ZERO;
         }
         self.limit_seconds = state.spec().limits.agent_step_seconds;
         self.status.lock().unwrap_or_else(PoisonError::into_inner).record(record, state, Instant::now());

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use loop_api::run::LoopRun;
+use loop_api::run::{ArtifactMode, LoopRun};
 use loop_core::machine::State;
 use loop_core::object;
+use loop_core::queue;
 use loop_core::store::{RunDir, Store, read_journal};
 
 use crate::error::{Error, Result};
@@ -17,13 +18,25 @@ pub(crate) struct Recorded {
     pub(crate) dir: RunDir,
     /// What its journal adds up to.
     pub(crate) state: State,
-    /// Whether an engine works on it.
+    /// Whether an engine has it.
     pub(crate) alive: bool,
+    /// What that engine waits for, when others are at work.
+    pub(crate) waiting: Option<String>,
     /// The object.
     pub(crate) object: LoopRun,
 }
 
 impl Recorded {
+    /// Its evidence, where the run's own mode keeps it; a copy does not stand in for it.
+    pub(crate) fn evidence(&self) -> Option<PathBuf> {
+        let mode = self.object.spec.artifacts.mode;
+        let name = "evidence.json";
+        if mode == ArtifactMode::Workspace {
+            return self.file(name);
+        }
+        Some(self.dir.join(name)).filter(|path| path.exists())
+    }
+
     /// A file of its record, wherever that is kept.
     pub(crate) fn file(&self, name: &str) -> Option<PathBuf> {
         let root = &self.state.created.as_ref()?.workspace_root;
@@ -56,11 +69,12 @@ pub(crate) fn command(root: &Path) -> String {
 }
 
 /// Reads one run; `None` when it was never fully created.
-fn load(uid: String, dir: RunDir) -> Result<Option<Recorded>> {
+fn load(store: &Store, uid: String, dir: RunDir) -> Result<Option<Recorded>> {
     let alive = dir.is_alive();
+    let waiting = if alive { queue::waiting(store, &uid, &dir) } else { None };
     let (_, state) = read_journal(&dir.journal())?;
-    let Some(object) = object::loop_run(&state, &dir, alive) else { return Ok(None) };
-    Ok(Some(Recorded { uid, dir, state, alive, object }))
+    let Some(object) = object::loop_run(&state, &dir, alive, waiting.as_deref()) else { return Ok(None) };
+    Ok(Some(Recorded { uid, dir, state, alive, waiting, object }))
 }
 
 /// All runs, newest first, and whether some were left out; those are named on stderr.
@@ -88,7 +102,7 @@ fn read(store: &Store) -> Result<(Vec<Recorded>, Vec<Unreadable>)> {
         if !dir.journal().exists() {
             continue;
         }
-        match load(uid.clone(), dir) {
+        match load(store, uid.clone(), dir) {
             Ok(Some(run)) => runs.push(run),
             Ok(None) => {}
             Err(error) => unreadable.push((uid, error)),

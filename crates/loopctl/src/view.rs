@@ -9,7 +9,6 @@ pub(crate) mod table;
 
 use loop_api::phase::RunPhase;
 use loop_api::usage::Usage;
-use loop_core::machine::State;
 use loop_core::object::is_interrupted;
 
 use crate::runs::Recorded;
@@ -20,13 +19,17 @@ use crate::runs::Recorded;
 pub(crate) fn is_unfinished(run: &Recorded) -> bool {
     let state = &run.state;
     let cleaned = state.merged.is_none() || state.cleanup.is_some();
-    let written = run.file("evidence.json").is_some() && !run.dir.join("sandbox").exists();
+    let written = run.evidence().is_some() && !run.dir.join("sandbox").exists();
     state.phase == RunPhase::Completed && !(cleaned && written)
 }
 
 /// The one word for a run, with the one that the journal cannot know.
-pub(crate) fn word(state: &State, alive: bool) -> &'static str {
-    if is_interrupted(state, alive) { "Interrupted" } else { state.phase.as_str() }
+pub(crate) fn word(run: &Recorded) -> &'static str {
+    match run.waiting {
+        Some(_) => "Waiting",
+        None if is_interrupted(&run.state, run.alive) => "Interrupted",
+        None => run.state.phase.as_str(),
+    }
 }
 
 pub(crate) use loop_core::record::duration;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::completion::Token;
 use crate::phase::{ExitReason, StepPhase, WatchdogAction, WatchdogSignal};
-use crate::run::LoopRunSpec;
+use crate::run::{LoopRunSpec, QueueSettings};
 use crate::usage::Usage;
 
 /// What happened. Wire names are those of requirements section 10 where they exist.
@@ -138,6 +138,8 @@ pub enum Event {
     },
     /// The user canceled the run (EVT-22).
     RunCanceled,
+    /// The user paused the run; it goes on when it is resumed (EVT-22).
+    RunPaused,
     /// The worktree is gone or was left, with the reason (EVT-11, WT-20).
     WorktreeRemoved {
         /// `cleaned`, `skipped` or `failed`.
@@ -226,6 +228,9 @@ pub struct Created {
     pub context_files: Vec<String>,
     /// PATH of gates and helpers, without relative entries and entries under the repository.
     pub search_path: String,
+    /// What the run asks of this machine's queue.
+    #[serde(default)]
+    pub queue: QueueSettings,
     /// The resolved spec (DOM-11).
     pub spec: LoopRunSpec,
 }

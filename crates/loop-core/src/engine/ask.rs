@@ -131,7 +131,8 @@ impl Engine<'_> {
     fn wait(&self, wait_ms: u64) -> Result<(), Halt> {
         let until = Instant::now() + Duration::from_millis(wait_ms);
         while Instant::now() < until {
-            if let Some(stop) = self.control.stop() {
+            // A pause need not wait for a limit of the service to reset.
+            if let Some(stop) = self.control.stop_at_boundary() {
                 return Err(Halt::Stopped(stop));
             }
             std::thread::sleep(

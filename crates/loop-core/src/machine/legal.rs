@@ -33,6 +33,7 @@ impl State {
             Event::RunCreated(_) => false,
             Event::RunStarted { again, .. } => *again == ended && self.phase != RunPhase::Completed,
             Event::RunCanceled => !ended && self.open.is_none(),
+            Event::RunPaused => !ended && self.phase != RunPhase::Paused && self.open.is_none(),
             Event::StepStarted { phase, iteration, .. } => {
                 self.open.is_none() && self.may_start(*phase, *iteration)
             }

@@ -1,7 +1,7 @@
 //! The next move of a run.
 
 use loop_api::journal::{Event, Postmortem};
-use loop_api::phase::{ExitReason, StepPhase};
+use loop_api::phase::{ExitReason, RunPhase, StepPhase};
 
 use super::budget;
 use super::grant;
@@ -46,6 +46,9 @@ pub fn next(state: &State, now: i64) -> Next {
     let run = |phase, iteration, clean| {
         Next::Run(Step { phase, iteration, attempt: state.next_attempt(phase, iteration), clean })
     };
+    if state.phase == RunPhase::Paused {
+        return Next::Finish;
+    }
     if state.ended.is_some() {
         if state.analysing {
             let message = "the engine was killed while the agent was at it; loopctl analyze asks again";
@@ -59,9 +62,8 @@ pub fn next(state: &State, now: i64) -> Next {
         if spec.postmortem.enabled && analyses && state.postmortem.is_none() {
             return Next::Analyze(super::end_label(state));
         }
-        let clean_up = state.phase == loop_api::phase::RunPhase::Completed
-            && state.merged.is_some()
-            && state.cleanup.is_none();
+        let clean_up =
+            state.phase == RunPhase::Completed && state.merged.is_some() && state.cleanup.is_none();
         return if clean_up { run(StepPhase::Cleanup, 0, false) } else { Next::Finish };
     }
     if let Some(granted) = state.granted.as_ref().filter(|_| state.is_delivered()) {

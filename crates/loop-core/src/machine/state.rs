@@ -129,6 +129,8 @@ pub struct State {
     pub usage: Usage,
     /// Cost in billionths of a dollar, and tokens, used before the run was last tried again.
     pub used_before: (u64, u64),
+    /// Time of the last pause.
+    pub paused_ms: i64,
     /// Whether an analysis has begun that has no end.
     pub analysing: bool,
     /// The last analysis of this end.
@@ -228,6 +230,10 @@ impl State {
                 self.ended_ms = ts;
                 self.ended = Some((*exit_reason, reason.clone(), message.clone()));
             }
+            Event::RunPaused => {
+                self.phase = RunPhase::Paused;
+                self.paused_ms = ts;
+            }
             Event::RunCanceled => {
                 self.phase = RunPhase::Canceled;
                 self.ended_ms = ts;
@@ -277,6 +283,10 @@ impl State {
     }
 
     fn start(&mut self, ts: i64, isolation: &str, again: bool) {
+        if self.phase == RunPhase::Paused && self.started_ms > 0 {
+            // A deadline does not run while the user has the run paused.
+            self.started_ms += ts - self.paused_ms;
+        }
         self.phase = RunPhase::Running;
         self.isolation = isolation.into();
         if self.started_ms == 0 || again {

@@ -49,6 +49,7 @@ fn created(spec: LoopRunSpec) -> Event {
         prompt_file: String::new(),
         context_files: Vec::new(),
         search_path: "/bin".into(),
+        queue: loop_api::run::QueueSettings::default(),
         spec,
     }))
 }

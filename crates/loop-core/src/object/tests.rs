@@ -26,6 +26,7 @@ fn state(started: bool) -> State {
         prompt_file: String::new(),
         context_files: Vec::new(),
         search_path: String::new(),
+        queue: loop_api::run::QueueSettings::default(),
         spec: LoopRunSpec::default(),
     };
     state.apply(1_000, &Event::RunCreated(Box::new(created))).unwrap();
@@ -37,7 +38,7 @@ fn state(started: bool) -> State {
 }
 
 fn object(state: &State, alive: bool) -> LoopRun {
-    loop_run(state, &run_dir(), alive).unwrap()
+    loop_run(state, &run_dir(), alive, None).unwrap()
 }
 
 /// What `kubectl wait --for=condition=KIND` looks at.
@@ -129,7 +130,7 @@ fn times_are_absent_until_they_are_known() {
 
 #[test]
 fn before_the_first_record_there_is_no_object() {
-    assert_eq!(loop_run(&State::default(), &run_dir(), true), None);
+    assert_eq!(loop_run(&State::default(), &run_dir(), true, None), None);
 }
 
 #[test]

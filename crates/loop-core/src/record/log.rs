@@ -52,7 +52,7 @@ impl RunLog {
 /// The line for a record, newline included: `[TIME] [LEVEL] text`; `None` for what is only bookkeeping.
 pub fn log_line(record: &Record) -> Option<String> {
     let (level, text) = words(&record.event)?;
-    Some(format!("[{}] [{level}] {}\n", rfc3339(record.ts), line(&text)))
+    Some(format!("[{}] [{level}] {}\n", rfc3339(record.ts), line(&text).trim_end()))
 }
 
 fn words(event: &Event) -> Option<(&'static str, String)> {
@@ -123,6 +123,7 @@ fn words(event: &Event) -> Option<(&'static str, String)> {
         }
         Event::RunFailed { reason, message, .. } => error(format!("run failed: {reason}: {message}")),
         Event::RunCanceled => warn("run canceled".into()),
+        Event::RunPaused => info("run paused".into()),
         Event::WorktreeRemoved { status, message } => info(format!("worktree {status} {message}")),
         Event::PostmortemStart { reason } => info(format!("postmortem begins: {reason}")),
         Event::PostmortemEnd(postmortem) => {
@@ -138,7 +139,10 @@ fn finished(outcome: &Outcome) -> (&'static str, String) {
             let (done, total, files) = (facts.plan.done, facts.plan.total, facts.changed_files);
             (
                 "INFO",
-                format!("implemented: {files} files changed, {done} of {total} tasks, commit {}", facts.head),
+                format!(
+                    "implemented: {done} of {total} tasks, files changed: {files}, commit {}",
+                    facts.head
+                ),
             )
         }
         Outcome::Reviewed(review) => match review.verdict {

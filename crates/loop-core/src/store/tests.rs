@@ -28,6 +28,7 @@ fn created() -> Event {
         prompt_file: String::new(),
         context_files: Vec::new(),
         search_path: String::new(),
+        queue: loop_api::run::QueueSettings::default(),
         spec: LoopRunSpec::default(),
     }))
 }

@@ -11,7 +11,7 @@ use loop_core::store::Store;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals as SignalStream;
 
-use crate::error::{CANCELED, Error, FAILED, OK, Result, SIGNAL, TIMED_OUT};
+use crate::error::{CANCELED, Error, FAILED, OK, PAUSED, Result, SIGNAL, TIMED_OUT};
 use crate::live::View;
 use crate::printer::say;
 use crate::runs;
@@ -69,6 +69,10 @@ fn follow(store: &Store, uid: &str, quiet: bool, signals: Signals) -> Result {
         End::Interrupted(signal) => {
             say(&format!("interrupted; nothing is lost: {} resume {name}", runs::command(store.root())));
             Ok(code_of(signal))
+        }
+        End::Paused => {
+            say(&format!("paused; {} resume {name} goes on", runs::command(store.root())));
+            Ok(PAUSED)
         }
         End::Ended => Ok(exit_code(&state)),
     }

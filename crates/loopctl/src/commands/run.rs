@@ -7,7 +7,7 @@ use loop_core::store::Store;
 use serde_json::{Value, json};
 
 use super::drive;
-use crate::cli::{Asked, Mode, Run, Strategy, WorktreeProvider};
+use crate::cli::{Asked, Mode, Order, Run, Strategy, WorktreeProvider};
 use crate::error::{Error, Result};
 use crate::printer::{self, say};
 use crate::{runs, view};
@@ -16,7 +16,7 @@ use crate::{runs, view};
 const FIELDS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
 
 pub(super) fn run(store: &Store, arguments: Run) -> Result {
-    let Run { asked, output, quiet } = arguments;
+    let Run { asked, output, quiet, detach } = arguments;
     if !asked.local {
         return Err(Error::usage(
             "say where to run: --local runs on this machine, the only place in this version",
@@ -26,6 +26,9 @@ pub(super) fn run(store: &Store, arguments: Run) -> Result {
     let new = create::create(store, &request)?;
     for warning in &new.warnings {
         say(&format!("warning: {warning}"));
+    }
+    if detach {
+        return super::detach::announce(store, &new.uid, output);
     }
     let code = drive::to_the_end(store, &new.uid, quiet)?;
     let recorded = runs::find(store, &new.uid)?;
@@ -38,6 +41,7 @@ pub(super) fn run(store: &Store, arguments: Run) -> Result {
 /// The request that these arguments make.
 pub(super) fn request(arguments: Asked) -> Result<Request> {
     let flags = flags(&arguments)?;
+    let queue = queue(&arguments);
     let Asked { spec, plan, prompt, filename, name, agent_script, .. } = arguments;
     if filename.as_deref() == Some("-") && prompt.as_deref() == Some("-") {
         return Err(Error::usage("stdin can be read only once; give the manifest or the prompt another way"));
@@ -55,8 +59,29 @@ pub(super) fn request(arguments: Asked) -> Result<Request> {
         agent_script,
         manifest,
         flags,
+        queue,
         environment: loop_core::caller_environment(),
     })
+}
+
+/// What the flags say about the queue.
+fn queue(arguments: &Asked) -> Value {
+    let mut patch = json!({});
+    let mut put = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            patch[name] = value;
+        }
+    };
+    put("max_concurrency", arguments.max_concurrency.map(|count| json!(count)));
+    put("max_runs_per_workspace", arguments.max_runs_per_workspace.map(|count| json!(count)));
+    put(
+        "policy",
+        arguments.queue_policy.map(|order| match order {
+            Order::Fifo => json!("fifo"),
+            Order::NewestFirst => json!("newest_first"),
+        }),
+    );
+    patch
 }
 
 /// The `spec` of a manifest and its name.

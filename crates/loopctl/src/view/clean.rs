@@ -1,6 +1,6 @@
 //! Text of agents, made fit for a terminal: whole characters, and nothing that steers the terminal.
 
-use anstream::adapter::StripBytes;
+use anstyle_parse::{Parser, Perform};
 
 /// Longest that is looked at of one line.
 const LINE: usize = 4096;
@@ -13,7 +13,25 @@ const LINE: usize = 4096;
 pub(crate) struct Cleaner {
     /// The beginning of a character, at most three bytes.
     open: Vec<u8>,
-    strip: StripBytes,
+    // A byte at a time: what anstream's adapters leave out depends on where its input was cut.
+    parser: Parser,
+}
+
+/// What a terminal would show.
+struct Shown<'a>(&'a mut String);
+
+impl Perform for Shown<'_> {
+    fn print(&mut self, letter: char) {
+        if !letter.is_control() {
+            self.0.push(letter);
+        }
+    }
+
+    fn execute(&mut self, byte: u8) {
+        if byte == b'\t' {
+            self.0.push('\t');
+        }
+    }
 }
 
 impl Cleaner {
@@ -46,21 +64,19 @@ impl Cleaner {
         if !std::mem::take(&mut self.open).is_empty() {
             self.take("\u{FFFD}".as_bytes(), &mut text);
         }
-        self.strip = StripBytes::new();
+        self.parser = Parser::default();
         text
     }
 
-    /// Takes whole characters: the stripper loses its way in broken ones.
+    /// Takes whole characters: in broken ones the parser would not show a letter for each.
     fn take(&mut self, characters: &[u8], text: &mut String) {
-        for line in characters.split_inclusive(|byte| *byte == b'\n') {
-            for part in self.strip.strip_next(line) {
-                let part = String::from_utf8_lossy(part);
-                text.extend(
-                    part.chars().filter(|letter| ['\n', '\t'].contains(letter) || !letter.is_control()),
-                );
-            }
-            if line.ends_with(b"\n") {
-                self.strip = StripBytes::new();
+        for byte in characters {
+            if *byte == b'\n' {
+                // Past the parser, since a sequence would swallow it.
+                self.parser = Parser::default();
+                text.push('\n');
+            } else {
+                self.parser.advance(&mut Shown(text), *byte);
             }
         }
     }

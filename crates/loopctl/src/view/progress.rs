@@ -80,6 +80,7 @@ pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
             vec![format!("{} {}", paint(BAD, "failed:"), clean::text(reason)), clean::text(message)]
         }
         Event::RunCanceled => vec![paint(BAD, "canceled")],
+        Event::RunPaused => vec!["paused".into()],
         Event::WorktreeRemoved { status, message } if status == "cleaned" => {
             vec![format!("worktree removed, its diff saved{message}")]
         }

@@ -12,8 +12,7 @@ pub(crate) fn text(run: &Recorded) -> String {
     let state = &run.state;
     let name = &run.object.metadata.name;
     let style = if state.phase == RunPhase::Completed { GOOD } else { BAD };
-    let mut lines =
-        vec![String::new(), format!("{} {}", paint(BOLD, name), paint(style, word(state, run.alive)))];
+    let mut lines = vec![String::new(), format!("{} {}", paint(BOLD, name), paint(style, word(run)))];
     if let Some((_, reason, message)) = &state.ended
         && state.phase != RunPhase::Completed
     {
@@ -23,10 +22,15 @@ pub(crate) fn text(run: &Recorded) -> String {
         }
     }
     let (done, total) = loop_core::object::tasks(state);
-    let time = u64::try_from(state.last_ms - state.started_ms).unwrap_or(0);
+    // What comes after the end, such as a postmortem, is not the run's own time.
+    let until = if state.phase.is_terminal() { state.ended_ms } else { state.last_ms };
+    let time = match u64::try_from(until - state.started_ms) {
+        Ok(time) if state.started_ms > 0 => duration(time),
+        _ => "not begun".into(),
+    };
     let iterations = count(state.iteration as usize, "iteration");
     let tasks = if total == 0 { "no plan".into() } else { format!("{done} of {total} plan tasks") };
-    lines.push(format!("  done       {tasks}, {iterations}, {}", duration(time)));
+    lines.push(format!("  done       {tasks}, {iterations}, {time}"));
     if !state.usage.is_empty() {
         lines.push(format!("  used       {}, as the agents reported it", used(&state.usage)));
     }
@@ -52,7 +56,15 @@ pub(crate) fn text(run: &Recorded) -> String {
         RunPhase::Canceled | RunPhase::Failed => {
             format!("{loopctl} inspect {name}; with resume instead of inspect it tries again")
         }
-        _ if run.alive => format!("it is under way; {loopctl} cancel {name} stops it"),
+        _ if run.waiting.is_some() => {
+            format!(
+                "it waits: {}; {loopctl} cancel {name} takes it out",
+                run.waiting.as_deref().unwrap_or_default()
+            )
+        }
+        _ if run.alive => format!(
+            "it is under way; {loopctl} tail -f {name}, {loopctl} pause {name}, {loopctl} cancel {name}"
+        ),
         _ => format!("{loopctl} resume {name}"),
     };
     lines.push(format!("  next       {next}"));
@@ -77,7 +89,7 @@ fn evidence(run: &Recorded, lines: &mut Vec<String>) {
     if let Some(review) = state.current.reviewed.as_ref().filter(|review| review.tree == granted.tree) {
         lines.push(format!("             reviewer approved tree {}", short(&review.tree)));
     }
-    if let Some(file) = run.file("evidence.json") {
+    if let Some(file) = run.evidence() {
         lines.push(format!("             {}", shown(&file)));
     }
 }

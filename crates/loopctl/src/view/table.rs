@@ -39,7 +39,7 @@ fn row(run: &Recorded, wide: bool) -> Vec<String> {
     let step = run.state.open.as_ref().map_or("-", |open| open.phase.as_str());
     let mut cells = vec![
         run.object.metadata.name.clone(),
-        word(&run.state, run.alive).to_owned(),
+        word(run).to_owned(),
         step.to_owned(),
         run.state.iteration.to_string(),
         format!("{done}/{total}"),
@@ -52,12 +52,9 @@ fn row(run: &Recorded, wide: bool) -> Vec<String> {
         cells.push(
             run.state.created.as_ref().map(|created| created.workspace_root.clone()).unwrap_or_default(),
         );
-        cells.push(
-            run.state
-                .ended
-                .as_ref()
-                .map_or_else(|| "-".into(), |(_, reason, _)| clean::line(reason).chars().take(60).collect()),
-        );
+        let reason = run.waiting.as_ref().or(run.state.ended.as_ref().map(|(_, reason, _)| reason));
+        cells
+            .push(reason.map_or_else(|| "-".into(), |reason| clean::line(reason).chars().take(60).collect()));
     }
     cells
 }

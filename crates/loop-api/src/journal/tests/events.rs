@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use crate::completion::Token;
 use crate::journal::*;
 use crate::phase::{ExitReason, StepPhase, WatchdogAction, WatchdogSignal};
-use crate::run::{Gate, GateWhen, LoopRunSpec, Require};
+use crate::run::{Gate, GateWhen, LoopRunSpec, QueueSettings, Require};
 use crate::usage::{Tokens, Usage};
 
 /// Texts with what JSON has to escape, and what it need not.
@@ -63,6 +63,7 @@ fn created() -> impl Strategy<Value = Event> {
             prompt_file: other.clone(),
             context_files: texts,
             search_path: other,
+            queue: QueueSettings::default(),
             spec,
         }))
     })
@@ -283,6 +284,7 @@ fn life() -> impl Strategy<Value = Event> {
             message
         }),
         Just(Event::RunCanceled),
+        Just(Event::RunPaused),
         (text(), text()).prop_map(|(status, message)| Event::WorktreeRemoved { status, message }),
     ]
 }
@@ -303,6 +305,6 @@ pub(super) fn one_of_each() -> Vec<(i64, Event)> {
         let kind = serde_json::to_value(&event).unwrap()["kind"].as_str().unwrap().to_owned();
         found.entry(kind).or_insert(event);
     }
-    assert_eq!(found.len(), 22, "{:?}", found.keys());
+    assert_eq!(found.len(), 23, "{:?}", found.keys());
     [first].into_iter().chain(found.into_values()).zip(1..).map(|(event, ts)| (ts, event)).collect()
 }

@@ -94,8 +94,9 @@ fn any_event(dice: &mut Dice, state: &State) -> Event {
         22 => Event::PostmortemStart { reason: "manual".into() },
         23 => Event::PostmortemEnd(Box::default()),
         17 => Event::IterationFinished { iteration: state.iteration + u32::from(dice.roll(2)) },
-        18 => match dice.roll(6) {
+        18 => match dice.roll(7) {
             0 => Event::RunCanceled,
+            6 => Event::RunPaused,
             1 => {
                 let (reason, message) = ("r".into(), "m".into());
                 Event::RunFailed { exit_reason: ExitReason::Failed, reason, message }
@@ -119,12 +120,13 @@ fn any_event(dice: &mut Dice, state: &State) -> Event {
 }
 
 fn may_follow(before: RunPhase, after: RunPhase) -> bool {
-    use RunPhase::{Canceled, Completed, Failed, Pending, Running};
+    use RunPhase::{Canceled, Completed, Failed, Paused, Pending, Running};
     before == after
         || matches!(
             (before, after),
-            (Pending, Running | Canceled)
-                | (Running, Completed | Failed | Canceled)
+            (Pending, Running | Canceled | Paused)
+                | (Running, Completed | Failed | Canceled | Paused)
+                | (Paused, Running | Canceled)
                 | (Failed | Canceled, Running)
         )
 }
@@ -158,7 +160,7 @@ proptest! {
                     prop_assert!(before.merged.is_none() || state.merged == before.merged);
                     prop_assert!(state.iteration - before.iteration <= 1);
             }
-            if state.phase == RunPhase::Pending {
+            if matches!(state.phase, RunPhase::Pending | RunPhase::Paused) {
                 // The engine starts a run before it asks for the next move.
                 continue;
             }

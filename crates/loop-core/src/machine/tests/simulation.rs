@@ -134,6 +134,12 @@ impl Simulation {
         if may_stop && self.dice.one_in(60) {
             return self.append(Event::RunCanceled);
         }
+        if may_stop && self.dice.one_in(60) {
+            self.interruptions += 1;
+            self.append(Event::RunPaused);
+            self.now += 1_000_000;
+            return self.append(started(false));
+        }
         let step_id = format!("step-{}", self.events.len());
         let Step { phase, iteration, attempt, clean } = step;
         self.append(Event::StepStarted { step_id: step_id.clone(), phase, iteration, attempt, clean });

@@ -1,6 +1,8 @@
 //! The benchmark: what the loop costs over doing the same by hand, as ratios within one run.
 //!
-//! `cargo run --release -p loop-tests --bin loop-bench [overhead] [output]`; build loopctl first.
+//! `cargo run --release -p loop-tests --bin loop-bench [overhead] [output] [stream]`; build loopctl first.
+
+mod stream;
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -51,6 +53,9 @@ fn main() {
             cat / ours
         );
         writeln!(out, "{line}").expect("stdout");
+    }
+    if on("stream") {
+        stream::report(&mut out);
     }
 }
 
@@ -141,7 +146,15 @@ fn output() -> (f64, f64, u64) {
     let copy = world.path("copy");
     let script = format!("cat {} | cat > {}", big.display(), copy.display());
     let cat = timed(&world.app(), &script) / 1000.0;
-    let mut child = start(&world, 1);
+    let resident = resident(&mut start(&world, 1));
+    let duration = implementation(&world);
+    fs::remove_file(copy).expect("the copy");
+    assert!(loopctl().exists());
+    (duration, cat, resident)
+}
+
+/// Follows `loopctl` to its end; gives its peak memory in MiB.
+fn resident(child: &mut Child) -> u64 {
     let status = format!("/proc/{}/status", child.id());
     let mut resident = 0;
     while child.try_wait().expect("loopctl").is_none() {
@@ -151,15 +164,22 @@ fn output() -> (f64, f64, u64) {
         }
         thread::sleep(Duration::from_millis(10));
     }
-    let duration = world
-        .journal()
-        .iter()
-        .find(|record| record["kind"] == "STEP_FINISHED" && record["outcome"]["result"] == "implemented")
-        .and_then(|record| record["duration_ms"].as_f64())
+    resident
+}
+
+/// Seconds of the first implementation, by the journal.
+fn implementation(world: &World) -> f64 {
+    let journal = world.journal();
+    let of = |kind: &str| {
+        let found = journal.iter().filter(|record| record["kind"] == kind);
+        found.filter_map(|record| Some((record["step_id"].as_str()?.to_owned(), record))).collect::<Vec<_>>()
+    };
+    let (id, _) = of("STEP_STARTED")
+        .into_iter()
+        .find(|(_, record)| record["phase"] == "implementation")
         .expect("an implementation");
-    fs::remove_file(copy).expect("the copy");
-    assert!(loopctl().exists());
-    (duration / 1000.0, cat, resident)
+    let ended = of("STEP_FINISHED").into_iter().find(|(step, _)| *step == id).expect("its end").1;
+    ended["duration_ms"].as_f64().expect("a duration") / 1000.0
 }
 
 /// `VmHWM` in MiB.
