@@ -109,7 +109,7 @@ impl Worktrunk {
     /// Where it would put the worktree of a branch that does not exist yet, by its own configuration (WT-14, WT-31).
     ///
     /// It has no command for that, so it is told to make branch and worktree while a stand-in for git notes what it
-    /// would have done. `scratch` is a folder of ours that is not there yet; it is gone afterwards.
+    /// would have done. `scratch` is a folder of ours for that; it is made anew and gone afterwards.
     pub(crate) fn place(&self, branch: &str, base: &str, scratch: &Path) -> Result<PathBuf, String> {
         let answer = scratch.join("answer");
         let asked = self.ask(branch, base, scratch, &answer);
@@ -133,6 +133,10 @@ impl Worktrunk {
         answer: &Path,
     ) -> std::io::Result<Result<Vec<u8>, String>> {
         let stand_in = scratch.join("git");
+        if scratch.exists() {
+            // An engine was killed while it asked.
+            fs::remove_dir_all(scratch)?;
+        }
         fs::create_dir(scratch)?;
         fs::write(&stand_in, GIT_FOR_ASKING)?;
         fs::set_permissions(&stand_in, fs::Permissions::from_mode(0o700))?;
