@@ -5,6 +5,7 @@ mod first;
 mod preflight;
 mod settings;
 mod sources;
+mod worktree;
 
 pub use first::{First, first_prompts};
 pub use settings::{Origin, Settings, Shown, settings};
@@ -156,9 +157,15 @@ fn ready(store: &Store, request: &Request) -> Result<Ready, Error> {
     let search_path = request.environment.get("PATH").cloned().unwrap_or_default();
     let search_path = crate::environment::search_path(&search_path, &[&root]);
     let script = agents::settle(&user, &mut spec, request, &base, &search_path)?;
-    preflight::branches(&user, &root, &spec, &slug)?;
+    let (provided, notes) = worktree::settle(&mut spec, request, &root, &search_path)?;
+    let branch = preflight::branches(&user, &spec, &slug)?;
+    let uid = crate::new_uid();
+    let folder = if store.root().is_dir() { store.root().to_owned() } else { std::env::temp_dir() };
+    let scratch = folder.join(format!("ask-{uid}"));
+    worktree::place(&provided, &spec, &root, (&branch, &base.commit), &scratch)?;
 
     let mut warnings = config.warnings;
+    warnings.extend(notes);
     let prompt_file = config.prompt_file.clone().unwrap_or_else(|| PROMPT_FILE.into());
     if config.prompt_file.is_some() && preflight::file(&user, &base.commit, &prompt_file)?.is_none() {
         warnings
@@ -170,7 +177,6 @@ fn ready(store: &Store, request: &Request) -> Result<Ready, Error> {
         context_files.push(learnings);
     }
 
-    let uid = crate::new_uid();
     let name = format!(
         "{}-{}",
         slug.chars().take(50).collect::<String>().trim_end_matches('-'),

@@ -337,7 +337,20 @@ pub(crate) struct Asked {
     /// How the verified work gets there [default: squash]
     #[arg(long, value_name = "HOW", value_enum)]
     pub(crate) merge_strategy: Option<Strategy>,
-    /// Where the worktree goes, seen from the repository's top folder [default: ../{{ repo }}.{{ run_branch | sanitize }}]
+    /// Who makes the worktree [default: auto]
+    #[arg(long, value_name = "WHO", value_enum)]
+    pub(crate) worktree_provider: Option<WorktreeProvider>,
+    /// Worktrunk's command, a name or a path outside the repository [default: wt]
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) worktrunk_bin: Option<String>,
+    /// Configuration file for Worktrunk [default: the user's own]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) worktrunk_config: Option<String>,
+    /// Have Worktrunk copy ignored files of the primary checkout into the worktree
+    #[arg(long)]
+    pub(crate) worktrunk_copy_ignored: bool,
+    /// Where git puts the worktree, seen from the repository's top folder; Worktrunk has worktree-path in its own
+    /// configuration [default: ../{{ repo }}.{{ run_branch | sanitize }}]
     #[arg(long, value_name = "TEMPLATE")]
     pub(crate) worktree_path_template: Option<String>,
 }
@@ -359,6 +372,17 @@ pub(crate) enum Mode {
     Exact,
     /// The token is the last line
     Trailing,
+}
+
+/// Who makes worktrees.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum WorktreeProvider {
+    /// Worktrunk where its command can be run, else git
+    Auto,
+    /// Worktrunk, or no run
+    Worktrunk,
+    /// Git
+    Git,
 }
 
 /// How verified work reaches its target.

@@ -24,8 +24,11 @@ pub enum Event {
     },
     /// Which worktree provider is used (EVT-9).
     WorktreeProviderSelected {
-        /// `git`.
+        /// `git` or `worktrunk`.
         provider: String,
+        /// Why it is not Worktrunk although that was preferred; empty otherwise.
+        #[serde(default)]
+        reason: String,
     },
     /// The intent to make branch and worktree, so that a killed creation can be undone.
     WorktreeCreating(WorktreeFacts),
@@ -286,7 +289,7 @@ impl std::fmt::Display for ConfigSource {
 /// Branch and worktree.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct WorktreeFacts {
-    /// `git`.
+    /// `git` or `worktrunk`.
     pub provider: String,
     /// Absolute.
     pub worktree_path: String,

@@ -9,7 +9,6 @@ use loop_api::spec_file::{self, SpecHead};
 
 use super::{Error, MOST_PROMPT, Request};
 use crate::config::Config;
-use crate::engine::worktree_path;
 use crate::git::Git;
 
 /// Where a run starts.
@@ -338,8 +337,8 @@ pub(super) fn judged(spec: &LoopRunSpec) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the names of branch and worktree can be used.
-pub(super) fn branches(user: &Git, root: &Path, spec: &LoopRunSpec, slug: &str) -> Result<(), Error> {
+/// Whether the name of the run branch can be used; gives the first free one.
+pub(super) fn branches(user: &Git, spec: &LoopRunSpec, slug: &str) -> Result<String, Error> {
     let branch = format!("{}{slug}", spec.worktree.run_branch_prefix);
     naming::valid_branch(&branch)
         .map_err(|reason| {
@@ -359,37 +358,7 @@ pub(super) fn branches(user: &Git, root: &Path, spec: &LoopRunSpec, slug: &str) 
         number += 1;
         free = format!("{branch}-{number}");
     }
-    let path = worktree_path(root, &spec.worktree.path_template, &free)
-        .map_err(|reason| Error::Refused(format!("{reason}; set another with --worktree-path-template")))?;
-    if path.symlink_metadata().is_ok() {
-        return refuse(format!(
-            "{} is in the way of the run's worktree; remove it, or choose another place with --worktree-path-template",
-            path.display()
-        ));
-    }
-    if path.starts_with(root) {
-        return refuse(format!(
-            "the worktree {} would lie inside the repository; choose a place beside it with --worktree-path-template",
-            path.display()
-        ));
-    }
-    let mut parent = path.as_path();
-    while let Some(above) = parent.parent() {
-        if above.exists() {
-            return if above.is_dir() {
-                Ok(())
-            } else {
-                refuse(format!(
-                    "{} is a file, so the worktree {} cannot be made in it; choose another place with \
-                     --worktree-path-template",
-                    above.display(),
-                    path.display()
-                ))
-            };
-        }
-        parent = above;
-    }
-    Ok(())
+    Ok(free)
 }
 
 /// A branch `agent` makes `agent/x` impossible, and the other way round; `options` choose another name.

@@ -65,7 +65,13 @@ fn words(event: &Event) -> Option<(&'static str, String)> {
             let word = if *again { "tried again" } else { "taken up" };
             info(format!("{word} by {worker_id}, isolation {isolation}"))
         }
-        Event::WorktreeProviderSelected { .. } | Event::WorktreeCreating(_) => None,
+        Event::WorktreeProviderSelected { provider, reason } if reason.is_empty() => {
+            info(format!("the worktree is made by {provider}"))
+        }
+        Event::WorktreeProviderSelected { provider, reason } => {
+            info(format!("the worktree is made by {provider}, as {reason}"))
+        }
+        Event::WorktreeCreating(_) => None,
         Event::WorktreeCreated(facts) => info(format!(
             "worktree {} on {} from {}",
             facts.worktree_path, facts.run_branch, facts.base_commit

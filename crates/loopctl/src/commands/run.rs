@@ -10,7 +10,7 @@ use loop_core::store::Store;
 use serde_json::{Value, json};
 
 use super::drive;
-use crate::cli::{Asked, Mode, Order, Run, Strategy};
+use crate::cli::{Asked, Mode, Order, Run, Strategy, WorktreeProvider};
 use crate::error::{Error, Result};
 use crate::printer::{self, say};
 use crate::{runs, view};
@@ -133,8 +133,22 @@ fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
+/// A path of the command line, which is meant from the current folder.
+fn from_here(path: &str) -> Result<String> {
+    if path.starts_with("~/") {
+        return Ok(path.to_owned());
+    }
+    Ok(drive::directory()?.join(path).to_string_lossy().into_owned())
+}
+
 /// Flags as a patch on the spec.
 fn flags(arguments: &Asked) -> Result<Value> {
+    let given = |path: &Option<String>| path.as_deref().map(from_here).transpose();
+    let config = given(&arguments.worktrunk_config)?;
+    let program = match &arguments.worktrunk_bin {
+        Some(name) if !name.contains('/') => Some(name.clone()),
+        path => given(path)?,
+    };
     let mut patch = json!({});
     let mut put = |path: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -155,6 +169,17 @@ fn flags(arguments: &Asked) -> Result<Value> {
     put("/repository/ref", arguments.base_branch.as_ref().map(|name| json!(name)));
     put("/worktree/runBranchPrefix", arguments.run_branch_prefix.as_ref().map(|prefix| json!(prefix)));
     put("/worktree/pathTemplate", arguments.worktree_path_template.as_ref().map(|template| json!(template)));
+    put(
+        "/worktree/provider",
+        arguments.worktree_provider.map(|provider| match provider {
+            WorktreeProvider::Auto => json!("Auto"),
+            WorktreeProvider::Worktrunk => json!("Worktrunk"),
+            WorktreeProvider::Git => json!("Git"),
+        }),
+    );
+    put("/worktree/worktrunkBin", program.map(|name| json!(name)));
+    put("/worktree/worktrunkConfig", config.map(|path| json!(path)));
+    put("/worktree/copyIgnored", arguments.worktrunk_copy_ignored.then_some(json!(true)));
     put("/delivery/targetBranch", arguments.merge_target.as_ref().map(|name| json!(name)));
     put(
         "/loop/completionMode",

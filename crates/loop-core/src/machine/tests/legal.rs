@@ -65,7 +65,7 @@ fn any_event(dice: &mut Dice, state: &State) -> Event {
         7 => Event::StepInterrupted { step_id },
         8 => Event::AgentRetry { step_id, reason: "busy".into(), wait_ms: 1 },
         9 => Event::Checkpoint { step_id, head: "commit-tree".into(), snapshot: "s".into() },
-        10 => Event::WorktreeProviderSelected { provider: "git".into() },
+        10 => Event::WorktreeProviderSelected { provider: "git".into(), reason: String::new() },
         11 => Event::WorktreeCreating(worktree()),
         12 => Event::WorktreeCreated(worktree()),
         13 => Event::WorktreeRemoved { status: "cleaned".into(), message: String::new() },
