@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use loop_api::journal::{ConfigSource, Created, Event, SCHEMA, sha256};
 use loop_api::naming;
 use loop_api::run::{DeliveryMode, LOG_DIR, LoopRunSpec};
+use loop_api::spec_file::SpecHead;
 use serde_json::Value;
 
 use crate::config::{self, Config};
@@ -114,6 +115,23 @@ pub fn create(store: &Store, request: &Request) -> Result<New, Error> {
     let (uid, name) = (created.run_id.clone(), created.name.clone());
     write(store, &uid, created, script)?;
     Ok(New { uid, name, configuration, warnings })
+}
+
+/// The specs that a request can name, newest first, and the folder that they are in (CLI-6).
+///
+/// # Errors
+/// What [`create()`] would refuse before it comes to the spec.
+pub fn specs(request: &Request) -> Result<(String, Vec<SpecHead>), Error> {
+    let root = preflight::workspace(&request.directory)?;
+    let user = Git::user(&root);
+    let working = fs::read_to_string(root.join(CONFIG_FILE)).unwrap_or_default();
+    let working = config::parse(CONFIG_FILE, &working)?;
+    let settings =
+        config::resolve(&[working.patch.clone(), request.manifest.clone(), request.flags.clone()])?;
+    let base = preflight::base(&user, &settings.repository.reference)?;
+    let folder = working.specs_dir.clone().unwrap_or_else(|| "specs".into());
+    let heads = preflight::spec_heads(&user, &base, &folder)?;
+    Ok((folder, heads))
 }
 
 /// All that a run begins with, while nothing is made yet.

@@ -147,6 +147,8 @@ pub enum Event {
         /// Why it was left; empty when cleaned.
         message: String,
     },
+    /// The user gave an ended run up: its branch and worktree go, and it is never taken up again (DOM-52).
+    RunReset,
     /// An ended run is being analysed (EVT-12).
     PostmortemStart {
         /// How the run ended, for instance `run_completed`, or `manual` (ART-37).

@@ -188,18 +188,25 @@ pub(super) fn task(
     Ok(())
 }
 
-/// The specs of the base commit, a line each, for somebody who named none (CLI-6).
-fn known_specs(user: &Git, base: &Base, specs: &str) -> Result<String, Error> {
-    const MOST: usize = 20;
+/// The specs of the base commit, newest first.
+pub(super) fn spec_heads(user: &Git, base: &Base, specs: &str) -> Result<Vec<SpecHead>, Error> {
+    const MOST: usize = 200;
     let folder = format!("{}:{specs}", base.commit);
-    let Ok(names) = user.run(&["ls-tree", "-z", "--name-only", &folder]) else { return Ok(String::new()) };
+    let Ok(names) = user.run(&["ls-tree", "-z", "--name-only", &folder]) else { return Ok(Vec::new()) };
     let names = String::from_utf8_lossy(&names).into_owned();
     let mut heads = Vec::new();
-    for name in names.split('\0').filter(|name| spec_file::is_spec(name)).take(10 * MOST) {
+    for name in names.split('\0').filter(|name| spec_file::is_spec(name)).take(MOST) {
         let text = file(user, &base.commit, &format!("{specs}/{name}"))?.unwrap_or_default();
         heads.push(SpecHead::read(name, &text));
     }
     spec_file::sort(&mut heads);
+    Ok(heads)
+}
+
+/// The specs of the base commit, a line each, for somebody who named none (CLI-6).
+fn known_specs(user: &Git, base: &Base, specs: &str) -> Result<String, Error> {
+    const MOST: usize = 20;
+    let heads = spec_heads(user, base, specs)?;
     let more = heads.len().saturating_sub(MOST);
     let mut lines: Vec<String> = heads.iter().take(MOST).map(|head| format!("\n  {}", head.line())).collect();
     if more > 0 {

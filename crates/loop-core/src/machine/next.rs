@@ -46,7 +46,7 @@ pub fn next(state: &State, now: i64) -> Next {
     let run = |phase, iteration, clean| {
         Next::Run(Step { phase, iteration, attempt: state.next_attempt(phase, iteration), clean })
     };
-    if state.phase == RunPhase::Paused {
+    if state.phase == RunPhase::Paused || state.reset {
         return Next::Finish;
     }
     if state.ended.is_some() {

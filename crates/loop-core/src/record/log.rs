@@ -125,6 +125,7 @@ fn words(event: &Event) -> Option<(&'static str, String)> {
         Event::RunCanceled => warn("run canceled".into()),
         Event::RunPaused => info("run paused".into()),
         Event::WorktreeRemoved { status, message } => info(format!("worktree {status} {message}")),
+        Event::RunReset => warn("run reset: branch and worktree given up".into()),
         Event::PostmortemStart { reason } => info(format!("postmortem begins: {reason}")),
         Event::PostmortemEnd(postmortem) => {
             let text = format!("postmortem {} {}", postmortem.status, postmortem.message);

@@ -19,6 +19,7 @@ pub(super) fn retry(store: &Store, arguments: &Resume) -> Result {
     let recorded = runs::find(store, &arguments.one.run)?;
     let name = &recorded.object.metadata.name;
     match recorded.state.phase {
+        _ if recorded.state.reset => go_on(store, &recorded, arguments),
         RunPhase::Failed | RunPhase::Canceled => go_on(store, &recorded, arguments),
         RunPhase::Completed => {
             Err(Error::usage(format!("{name} is completed; start a new run for more work")))
@@ -33,6 +34,11 @@ pub(super) fn retry(store: &Store, arguments: &Resume) -> Result {
 fn go_on(store: &Store, recorded: &Recorded, arguments: &Resume) -> Result {
     let Resume { one, detach, quiet } = arguments;
     let name = &recorded.object.metadata.name;
+    if recorded.state.reset {
+        return Err(Error::usage(format!(
+            "{name} was reset: its branch and worktree were given up; start a new run"
+        )));
+    }
     if recorded.alive {
         if recorded.dir.pause_requested().is_some() {
             recorded.dir.clear_pause();

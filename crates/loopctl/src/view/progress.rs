@@ -81,6 +81,7 @@ pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
         }
         Event::RunCanceled => vec![paint(BAD, "canceled")],
         Event::RunPaused => vec!["paused".into()],
+        Event::RunReset => vec!["reset: branch and worktree given up".into()],
         Event::WorktreeRemoved { status, message } if status == "cleaned" => {
             vec![format!("worktree removed, its diff saved{message}")]
         }
