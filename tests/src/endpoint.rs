@@ -162,12 +162,12 @@ pub fn tokens(requests: &[Request]) -> (u64, u64) {
 }
 
 /// A fixture that answers with text, as the last thing in a turn. `wanted` is what has to match.
-pub fn says(wanted: Value, text: &str, tokens: (u64, u64)) -> Value {
+pub fn says(wanted: &Value, text: &str, tokens: (u64, u64)) -> Value {
     json!({"match": wanted, "response": {"content": text, "usage": usage(tokens)}})
 }
 
 /// A fixture that answers with uses of tools: their names and arguments.
-pub fn uses(wanted: Value, tools: &[(&str, Value)], tokens: (u64, u64)) -> Value {
+pub fn uses(wanted: &Value, tools: &[(&str, Value)], tokens: (u64, u64)) -> Value {
     let calls: Vec<Value> = tools
         .iter()
         .map(|(name, arguments)| json!({"name": name, "arguments": arguments.to_string()}))
@@ -176,7 +176,7 @@ pub fn uses(wanted: Value, tools: &[(&str, Value)], tokens: (u64, u64)) -> Value
 }
 
 /// A fixture that fails.
-pub fn fails(wanted: Value, status: u16, kind: &str, message: &str) -> Value {
+pub fn fails(wanted: &Value, status: u16, kind: &str, message: &str) -> Value {
     json!({"match": wanted, "response": {"error": {"type": kind, "message": message}, "status": status}})
 }
 

@@ -1,5 +1,6 @@
 //! Harness of the upper rungs: a repository, an agent and `loopctl` in a folder of their own.
 
+pub mod check;
 pub mod endpoint;
 
 use std::fs;

@@ -8,7 +8,7 @@ pub use queue::{QueuePolicy, QueueSettings};
 pub use spec::{
     Agent, ArtifactMode, Artifacts, CompletionMode, Delivery, DeliveryMode, Gate, GateWhen, LOG_DIR, Limits,
     LoopRunSpec, LoopSettings, MergeStrategy, Postmortem, Protect, Provider, Repository, Require, Review,
-    Task, Worktree,
+    Task, Worktree, WorktreeHooks,
 };
 pub use status::{
     Condition, LoopRunStatus, PostmortemStatus, Progress, RunResult, StepSummary, UsageStatus, WorktreeStatus,

@@ -5,6 +5,7 @@ mod first;
 mod preflight;
 mod settings;
 mod sources;
+mod worktree;
 
 pub use first::{First, first_prompts};
 pub use settings::{Origin, Settings, Shown, settings};
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use loop_api::journal::{ConfigSource, Created, Event, SCHEMA, sha256};
 use loop_api::naming;
 use loop_api::run::{DeliveryMode, LOG_DIR, LoopRunSpec};
+use loop_api::spec_file::SpecHead;
 use serde_json::Value;
 
 use crate::config::{self, Config};
@@ -115,6 +117,23 @@ pub fn create(store: &Store, request: &Request) -> Result<New, Error> {
     Ok(New { uid, name, configuration, warnings })
 }
 
+/// The specs that a request can name, newest first, and the folder that they are in (CLI-6).
+///
+/// # Errors
+/// What [`create()`] would refuse before it comes to the spec.
+pub fn specs(request: &Request) -> Result<(String, Vec<SpecHead>), Error> {
+    let root = preflight::workspace(&request.directory)?;
+    let user = Git::user(&root);
+    let working = fs::read_to_string(root.join(CONFIG_FILE)).unwrap_or_default();
+    let working = config::parse(CONFIG_FILE, &working)?;
+    let settings =
+        config::resolve(&[working.patch.clone(), request.manifest.clone(), request.flags.clone()])?;
+    let base = preflight::base(&user, &settings.repository.reference)?;
+    let folder = working.specs_dir.clone().unwrap_or_else(|| "specs".into());
+    let heads = preflight::spec_heads(&user, &base, &folder)?;
+    Ok((folder, heads))
+}
+
 /// All that a run begins with, while nothing is made yet.
 struct Ready {
     created: Created,
@@ -156,9 +175,15 @@ fn ready(store: &Store, request: &Request) -> Result<Ready, Error> {
     let search_path = request.environment.get("PATH").cloned().unwrap_or_default();
     let search_path = crate::environment::search_path(&search_path, &[&root]);
     let script = agents::settle(&user, &mut spec, request, &base, &search_path)?;
-    preflight::branches(&user, &root, &spec, &slug)?;
+    let (provided, notes) = worktree::settle(&mut spec, request, &root, &search_path)?;
+    let branch = preflight::branches(&user, &spec, &slug)?;
+    let uid = crate::new_uid();
+    let folder = if store.root().is_dir() { store.root().to_owned() } else { std::env::temp_dir() };
+    let scratch = folder.join(format!("ask-{uid}"));
+    worktree::place(&provided, &spec, &root, (&branch, &base.commit), &scratch)?;
 
     let mut warnings = config.warnings;
+    warnings.extend(notes);
     let prompt_file = config.prompt_file.clone().unwrap_or_else(|| PROMPT_FILE.into());
     if config.prompt_file.is_some() && preflight::file(&user, &base.commit, &prompt_file)?.is_none() {
         warnings
@@ -170,7 +195,6 @@ fn ready(store: &Store, request: &Request) -> Result<Ready, Error> {
         context_files.push(learnings);
     }
 
-    let uid = crate::new_uid();
     let name = format!(
         "{}-{}",
         slug.chars().take(50).collect::<String>().trim_end_matches('-'),

@@ -11,6 +11,7 @@ mod live;
 mod merge;
 mod postmortem;
 mod prepare;
+mod provider;
 mod publish;
 mod review;
 mod turn;

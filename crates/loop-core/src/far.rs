@@ -5,11 +5,13 @@
 
 mod checkout;
 mod collect;
+mod hooks;
 mod private_git;
 mod reports;
 mod state_folder;
 
 pub use collect::{Collected, Worktree};
+pub(crate) use hooks::Hooked;
 
 use std::collections::BTreeMap;
 use std::fs;

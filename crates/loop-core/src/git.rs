@@ -15,6 +15,16 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 /// Most that is read of a command's output.
 const CAPTURE: usize = 64 << 20;
 
+/// What git is told in the user's repository, whatever their configuration says: no hook, no file system monitor, no
+/// housekeeping in the background, and what is written is on the disk.
+const OURS: [&str; 5] = [
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "core.fsync=all",
+];
+
 /// A git command that did not work.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -48,18 +58,9 @@ pub struct Git {
 impl Git {
     /// The user's repository: their configuration, but no hook and no file system monitor.
     pub fn user(root: &Path) -> Self {
-        let mut arguments = settings(&[
-            "core.hooksPath=/dev/null",
-            "core.fsmonitor=false",
-            "gc.auto=0",
-            "maintenance.auto=false",
-        ]);
-        arguments.extend(settings(&["core.fsync=all", "core.quotePath=false", "advice.detachedHead=false"]));
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .filter(|(name, _)| !is_repository_variable(name))
-            .chain([("LC_ALL".to_owned(), "C".to_owned()), ("GIT_TERMINAL_PROMPT".into(), "0".into())])
-            .collect();
+        let mut arguments = settings(&OURS);
+        arguments.extend(settings(&["core.quotePath=false", "advice.detachedHead=false"]));
+        let environment = surroundings();
         Self { directory: root.to_owned(), arguments, environment }
     }
 
@@ -188,6 +189,27 @@ fn output(arguments: &[&str], captured: Captured) -> Result<Vec<u8>, Error> {
 
 fn settings(pairs: &[&str]) -> Vec<String> {
     pairs.iter().flat_map(|pair| ["-c".to_owned(), (*pair).to_owned()]).collect()
+}
+
+/// This process's environment for a git command on the user's repository.
+fn surroundings() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| !is_repository_variable(name))
+        .chain([("LC_ALL".to_owned(), "C".to_owned()), ("GIT_TERMINAL_PROMPT".into(), "0".into())])
+        .collect()
+}
+
+/// The same for a program that runs git itself: what git is told stands in variables.
+pub(crate) fn surroundings_of_others() -> Vec<(String, String)> {
+    let mut environment = surroundings();
+    environment.push(("GIT_CONFIG_COUNT".into(), OURS.len().to_string()));
+    for (index, setting) in OURS.iter().enumerate() {
+        let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
+        environment.push((format!("GIT_CONFIG_KEY_{index}"), key.to_owned()));
+        environment.push((format!("GIT_CONFIG_VALUE_{index}"), value.to_owned()));
+    }
+    environment
 }
 
 /// Variables by which a caller's environment would point git at another repository, or run a program.

@@ -21,6 +21,8 @@ pub mod record;
 pub mod replay;
 mod retry;
 pub mod store;
+pub mod tidy;
+mod worktree;
 
 pub use environment::of_caller as caller_environment;
 

@@ -8,7 +8,10 @@ mod reference;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::ArgValueCompleter;
+
+use crate::complete;
 
 /// Run AI coding agents in a loop until the work is verified done
 ///
@@ -41,6 +44,7 @@ const EXIT_CODES: &str = "Exit codes:
 pub(crate) enum Command {
     /// Start a run and follow it to its end
     #[command(after_help = "Examples:
+  loopctl run --local                             pick a spec from a list
   loopctl run --local specs/login.md
   loopctl run --local specs/login.md --gate test='cargo test --locked' --no-review
   loopctl run --local --prompt 'Fix the off-by-one in pager.rs' --gate test='make test'
@@ -74,7 +78,15 @@ What `loopctl run` would refuse is refused here in the same words, so this is a 
     /// List runs, newest first
     #[command(
         visible_alias = "ls",
-        after_help = "Examples:\n  loopctl list\n  loopctl list -o wide     with cost, branch, workspace and reason\n  loopctl list -o json | jq '.items[].status.phase'"
+        after_help = "Examples:
+  loopctl list
+  loopctl list --workspace . --limit 10              the newest ten of this repository
+  loopctl list --phase failed --phase interrupted    what needs somebody
+  loopctl list -o wide                               with cost, branch, workspace and reason
+  loopctl list -w                                    stays, and shows what changes
+  loopctl list -o json | jq '.items[].status.phase'
+
+On a terminal the table is made to fit; elsewhere nothing in it is cut."
     )]
     List(Listing),
     /// Show one run: what happened, step by step, and where everything lies
@@ -108,6 +120,34 @@ it has not come about.")]
     /// Try a failed or canceled run again, with fresh limits and the work it has
     #[command(after_help = "Examples:\n  loopctl retry login-3f9a1\n  loopctl retry login-3f9a1 --detach")]
     Retry(Resume),
+    /// Give a run up: cancel it, remove its worktree and its branch; its record stays
+    #[command(after_help = "Examples:
+  loopctl reset login-3f9a1
+  loopctl reset login-3f9a1 --yes    without the question, for scripts
+
+The run's commits stay in the engine's own repository until `loopctl prune`. A run that was reset cannot be resumed.")]
+    Reset(Reset),
+    /// List the worktrees of a repository and the runs that they are for
+    #[command(after_help = "Examples:
+  loopctl worktrees
+  loopctl worktrees --workspace ~/src/app")]
+    Worktrees(Worktrees),
+    /// Remove the worktree of a run; its branch stays
+    #[command(after_help = "Examples:
+  loopctl worktree-rm ../app.run-login
+  loopctl worktree-rm ../app.run-login -f    also when something in it is not committed, or the run is not over
+
+Nothing in it is saved.")]
+    WorktreeRm(WorktreeRm),
+    /// Remove ended runs: their records, their worktrees, and their refs in the engine's own repository
+    #[command(after_help = "Examples:
+  loopctl prune --dry-run                  what would go, and how much space that is
+  loopctl prune --older-than 7d --keep 20
+  loopctl prune --workspace . --keep 0 --yes
+
+Without --older-than and --keep, runs that ended 30 days ago or earlier go. Runs that are not over stay, and so do the
+branches of all, and the copies of records under logs/loop/ of a workspace.")]
+    Prune(Prune),
     /// Drive a run in a process of its own
     #[command(name = "__drive", hide = true)]
     Drive {
@@ -144,7 +184,11 @@ The reports are an agent's opinion. They change nothing about the run.")]
     Config(Config),
     /// Print a completion script
     #[command(after_help = "Examples:
-  loopctl completion bash > ~/.local/share/bash-completion/completions/loopctl")]
+  loopctl completion bash > ~/.local/share/bash-completion/completions/loopctl
+  loopctl completion fish > ~/.config/fish/completions/loopctl.fish
+  loopctl completion zsh > \"${fpath[1]}/_loopctl\"
+
+The script asks the program itself, so it knows the names of runs and specs and needs no update.")]
     Completion {
         /// Shell to complete for
         shell: clap_complete::Shell,
@@ -228,8 +272,8 @@ pub(crate) struct Prompt {
 
 #[derive(Debug, Args)]
 pub(crate) struct Tail {
-    /// Name, uid, or the beginning of either, as `loopctl list` prints them
-    #[arg(value_name = "RUN")]
+    /// Name, uid, or the beginning of either, as `loopctl list` prints them; `@last` is the newest of this repository
+    #[arg(value_name = "RUN", add = ArgValueCompleter::new(complete::runs))]
     pub(crate) run: String,
     /// Go on as the agent goes on, from step to step, until the run ends
     #[arg(long, short = 'f')]
@@ -247,11 +291,14 @@ pub(crate) struct Tail {
 #[allow(clippy::struct_field_names, clippy::struct_excessive_bools, reason = "fields are the flags")]
 pub(crate) struct Asked {
     /// Spec file, committed in the repository; looked for here and in specs/
-    #[arg(value_name = "SPEC")]
+    #[arg(value_name = "SPEC", add = ArgValueCompleter::new(complete::specs))]
     pub(crate) spec: Option<String>,
     /// Plan file, a checklist [default: specs/planning/<spec>-plan.md, if it is committed]
     #[arg(value_name = "PLAN")]
     pub(crate) plan: Option<String>,
+    /// Pick the spec from a list, by title, status and date; without SPEC this is so anyway. On a terminal only
+    #[arg(long, conflicts_with_all = ["spec", "plan", "prompt", "filename"])]
+    pub(crate) pick: bool,
     /// Run on this machine; a run needs it, since it is the only place in this version
     #[arg(long)]
     pub(crate) local: bool,
@@ -337,7 +384,20 @@ pub(crate) struct Asked {
     /// How the verified work gets there [default: squash]
     #[arg(long, value_name = "HOW", value_enum)]
     pub(crate) merge_strategy: Option<Strategy>,
-    /// Where the worktree goes, seen from the repository's top folder [default: ../{{ repo }}.{{ run_branch | sanitize }}]
+    /// Who makes the worktree [default: auto]
+    #[arg(long, value_name = "WHO", value_enum)]
+    pub(crate) worktree_provider: Option<WorktreeProvider>,
+    /// Worktrunk's command, a name or a path outside the repository [default: wt]
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) worktrunk_bin: Option<String>,
+    /// Configuration file for Worktrunk [default: the user's own]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) worktrunk_config: Option<String>,
+    /// Have Worktrunk copy ignored files of the primary checkout into the worktree
+    #[arg(long)]
+    pub(crate) worktrunk_copy_ignored: bool,
+    /// Where git puts the worktree, seen from the repository's top folder; Worktrunk has worktree-path in its own
+    /// configuration [default: ../{{ repo }}.{{ run_branch | sanitize }}]
     #[arg(long, value_name = "TEMPLATE")]
     pub(crate) worktree_path_template: Option<String>,
 }
@@ -359,6 +419,17 @@ pub(crate) enum Mode {
     Exact,
     /// The token is the last line
     Trailing,
+}
+
+/// Who makes worktrees.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum WorktreeProvider {
+    /// Worktrunk where its command can be run, else git
+    Auto,
+    /// Worktrunk, or no run
+    Worktrunk,
+    /// Git
+    Git,
 }
 
 /// How verified work reaches its target.
@@ -390,15 +461,55 @@ pub(crate) struct Demo {
 
 #[derive(Debug, Args)]
 pub(crate) struct Listing {
+    /// Only runs in this phase. Repeatable
+    #[arg(
+        long,
+        value_name = "PHASE",
+        value_enum,
+        ignore_case = true,
+        alias = "status",
+        value_delimiter = ','
+    )]
+    pub(crate) phase: Vec<Phase>,
+    /// Only runs of the repository that this folder is in; `.` is the one here [default: runs of all repositories]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath)]
+    pub(crate) workspace: Option<PathBuf>,
+    /// Only the newest N of them
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Stay: on a terminal the table is drawn again, elsewhere rows that changed are added. Ctrl-C ends it
+    #[arg(long, short = 'w')]
+    pub(crate) watch: bool,
     /// Print in this form instead of for people
     #[arg(long, short = 'o', value_enum)]
     pub(crate) output: Option<Output>,
 }
 
+/// The one word that lists have for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Phase {
+    /// Made, and about to begin
+    Pending,
+    /// Waits for its turn
+    Waiting,
+    /// An engine works on it
+    Running,
+    /// Under way, but its engine is gone
+    Interrupted,
+    /// Stopped by its user, to be resumed
+    Paused,
+    /// Ended with its completion granted
+    Completed,
+    /// Ended without
+    Failed,
+    /// Ended by its user
+    Canceled,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct One {
-    /// Name, uid, or the beginning of either, as `loopctl list` prints them
-    #[arg(value_name = "RUN")]
+    /// Name, uid, or the beginning of either, as `loopctl list` prints them; `@last` is the newest of this repository
+    #[arg(value_name = "RUN", add = ArgValueCompleter::new(complete::runs))]
     pub(crate) run: String,
     /// Print in this form instead of for people
     #[arg(long, short = 'o', value_enum)]
@@ -407,8 +518,8 @@ pub(crate) struct One {
 
 #[derive(Debug, Args)]
 pub(crate) struct Report {
-    /// Name, uid, or the beginning of either, as `loopctl list` prints them
-    #[arg(value_name = "RUN")]
+    /// Name, uid, or the beginning of either, as `loopctl list` prints them; `@last` is the newest of this repository
+    #[arg(value_name = "RUN", add = ArgValueCompleter::new(complete::runs))]
     pub(crate) run: String,
     /// Print the three reports of the agent that analysed the run as well: its opinion, not evidence
     #[arg(long)]
@@ -417,8 +528,8 @@ pub(crate) struct Report {
 
 #[derive(Debug, Args)]
 pub(crate) struct Analyze {
-    /// Name, uid, or the beginning of either, as `loopctl list` prints them
-    #[arg(value_name = "RUN", required_unless_present = "latest")]
+    /// Name, uid, or the beginning of either, as `loopctl list` prints them; `@last` is the newest of this repository
+    #[arg(value_name = "RUN", add = ArgValueCompleter::new(complete::runs), required_unless_present = "latest")]
     pub(crate) run: Option<String>,
     /// Take the newest run
     #[arg(long, conflicts_with = "run")]
@@ -459,9 +570,54 @@ pub(crate) struct Resume {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Reset {
+    #[command(flatten)]
+    pub(crate) one: One,
+    /// Do not ask
+    #[arg(long, short = 'y')]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Worktrees {
+    /// Folder in the repository [default: the current one]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath)]
+    pub(crate) workspace: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorktreeRm {
+    /// The worktree
+    #[arg(value_name = "PATH", value_hint = ValueHint::DirPath)]
+    pub(crate) path: PathBuf,
+    /// Cancel its run first, if that is not over, and remove what is not committed, too
+    #[arg(long, short = 'f')]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Prune {
+    /// Keep the newest N ended runs
+    #[arg(long, value_name = "N")]
+    pub(crate) keep: Option<usize>,
+    /// Only runs whose last event is as old: a number and s, m, h, d or w [default: 30d without --keep]
+    #[arg(long, value_name = "AGE", value_parser = crate::commands::age, allow_hyphen_values = true)]
+    pub(crate) older_than: Option<i64>,
+    /// Only runs of the repository that this folder is in; `.` is the one here
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath)]
+    pub(crate) workspace: Option<PathBuf>,
+    /// Say what would be removed, and remove nothing
+    #[arg(long, short = 'n')]
+    pub(crate) dry_run: bool,
+    /// Do not ask
+    #[arg(long, short = 'y')]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// Name, uid, or the beginning of either, as `loopctl list` prints them
-    #[arg(value_name = "RUN", required_unless_present = "evidence")]
+    /// Name, uid, or the beginning of either, as `loopctl list` prints them; `@last` is the newest of this repository
+    #[arg(value_name = "RUN", add = ArgValueCompleter::new(complete::runs), required_unless_present = "evidence")]
     pub(crate) run: Option<String>,
     /// Evidence file of a run that this machine does not know
     #[arg(long, value_name = "FILE", requires = "repository", conflicts_with = "run")]

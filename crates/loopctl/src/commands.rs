@@ -11,13 +11,16 @@ mod liars;
 mod list;
 mod pause;
 mod prompt;
+mod prune;
 mod report;
+mod reset;
 mod resume;
 mod run;
 mod tail;
 mod verify;
+mod worktrees;
 
-use clap::CommandFactory as _;
+pub(crate) use prune::age;
 
 use crate::cli::{Cli, Command};
 use crate::error::{OK, Result};
@@ -27,9 +30,7 @@ use crate::runs;
 pub(crate) fn run(cli: Cli) -> Result {
     let Cli { data_dir, command } = cli;
     if let Command::Completion { shell } = command {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Cli::command(), "loopctl", &mut script);
-        crate::printer::data(&String::from_utf8_lossy(&script))?;
+        crate::printer::data(&crate::complete::script(shell)?)?;
         return Ok(OK);
     }
     if let Command::Demo(demo) = command {
@@ -48,6 +49,10 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Report(arguments) => report::run(&store, &arguments),
         Command::Pause(arguments) => pause::run(&store, &arguments),
         Command::Retry(arguments) => resume::retry(&store, &arguments),
+        Command::Reset(arguments) => reset::run(&store, &arguments),
+        Command::Worktrees(arguments) => worktrees::list(&store, &arguments),
+        Command::WorktreeRm(arguments) => worktrees::remove(&store, &arguments),
+        Command::Prune(arguments) => prune::run(&store, &arguments),
         Command::Drive { uid } => detach::drive(&store, &uid),
         Command::Analyze(arguments) => analyze::run(&store, &arguments),
         Command::Verify(arguments) => verify::run(&store, &arguments),

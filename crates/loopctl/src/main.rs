@@ -1,7 +1,9 @@
 //! `loopctl`: runs agent loops on this machine and shows what became of them.
 
+mod ask;
 mod cli;
 mod commands;
+mod complete;
 mod error;
 mod examples;
 mod live;
@@ -18,6 +20,8 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|word| word == "__exec") {
         return loop_core::exec::server::serve();
     }
+    // A shell that asks for completions gets them here, and the process ends.
+    complete::answer();
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -43,7 +43,7 @@ pub(crate) fn paint(style: Style, text: &str) -> String {
 pub(crate) fn object(run: &LoopRun, output: Option<Output>) -> Result<bool> {
     let text = match output {
         None | Some(Output::Wide) => return Ok(false),
-        Some(Output::Name) => format!("{}\n", name(run)),
+        Some(Output::Name) => name(&run.metadata.name),
         Some(Output::Json) => json(run)?,
         Some(Output::Yaml) => yaml(run)?,
     };
@@ -55,7 +55,7 @@ pub(crate) fn object(run: &LoopRun, output: Option<Output>) -> Result<bool> {
 pub(crate) fn list(runs: &[LoopRun], output: Option<Output>) -> Result<bool> {
     let text = match output {
         None | Some(Output::Wide) => return Ok(false),
-        Some(Output::Name) => runs.iter().map(|run| format!("{}\n", name(run))).collect(),
+        Some(Output::Name) => runs.iter().map(|run| name(&run.metadata.name)).collect(),
         Some(Output::Json) => json(&List::new(runs))?,
         Some(Output::Yaml) => yaml(&List::new(runs))?,
     };
@@ -63,8 +63,17 @@ pub(crate) fn list(runs: &[LoopRun], output: Option<Output>) -> Result<bool> {
     Ok(true)
 }
 
-fn name(run: &LoopRun) -> String {
-    format!("{RESOURCE}/{}", run.metadata.name)
+/// A run's name as a line, as other commands accept it.
+pub(crate) fn name(name: &str) -> String {
+    format!("{RESOURCE}/{name}\n")
+}
+
+/// Columns of the terminal that stdout is; `None` where it is none, and nothing is to be cut.
+pub(crate) fn width() -> Option<usize> {
+    console::Term::stdout()
+        .size_checked()
+        .map(|(_, columns)| usize::from(columns))
+        .filter(|columns| *columns > 0)
 }
 
 /// A JSON document.

@@ -1,6 +1,7 @@
 //! What people read: pure functions from a run to text.
 
 pub(crate) mod clean;
+pub(crate) mod columns;
 pub(crate) mod inspect;
 pub(crate) mod progress;
 pub(crate) mod settings;
@@ -12,7 +13,7 @@ use loop_api::phase::RunPhase;
 use loop_api::usage::Usage;
 use loop_core::object::is_interrupted;
 
-use crate::runs::Recorded;
+use crate::runs::{Listed, Recorded};
 
 /// Whether a completed run was killed before its worktree was cleaned up and its evidence written.
 ///
@@ -20,7 +21,7 @@ use crate::runs::Recorded;
 pub(crate) fn is_unfinished(run: &Recorded) -> bool {
     let state = &run.state;
     let cleaned = state.merged.is_none() || state.cleanup.is_some();
-    let written = run.file("evidence.json").is_some() && !run.dir.join("sandbox").exists();
+    let written = run.evidence().is_some() && !run.dir.join("sandbox").exists();
     state.phase == RunPhase::Completed && !(cleaned && written)
 }
 
@@ -30,6 +31,15 @@ pub(crate) fn word(run: &Recorded) -> &'static str {
         Some(_) => "Waiting",
         None if is_interrupted(&run.state, run.alive) => "Interrupted",
         None => run.state.phase.as_str(),
+    }
+}
+
+/// The same for a run of a list.
+pub(crate) fn listed_word(run: &Listed) -> &'static str {
+    match (&run.waiting, run.row.phase) {
+        (Some(_), _) => "Waiting",
+        (None, RunPhase::Pending | RunPhase::Running) if !run.alive => "Interrupted",
+        (None, phase) => phase.as_str(),
     }
 }
 
@@ -43,6 +53,17 @@ pub(crate) fn short(commit: &str) -> &str {
 /// A number with its word in the right form.
 pub(crate) fn count(number: usize, word: &str) -> String {
     if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
+}
+
+/// A size as people say it.
+pub(crate) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    let (mut whole, mut tenths, mut unit) = (bytes / 1024, bytes % 1024 * 10 / 1024, 0);
+    while whole >= 1024 && unit + 1 < UNITS.len() {
+        (tenths, whole) = (whole % 1024 * 10 / 1024, whole / 1024);
+        unit += 1;
+    }
+    format!("{whole}.{tenths} {}", UNITS[unit])
 }
 
 /// Tokens and cost as people say them.

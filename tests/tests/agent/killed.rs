@@ -19,11 +19,11 @@ const FIRST: &str = "## Selected task\n\nWrite one.txt";
 fn endpoint() -> Option<Endpoint> {
     let goes_on = |used| json!({"userMessage": "You were cut short", "hasToolResult": used, "turnIndex": if used { 2 } else { 1 }});
     Endpoint::start(&[
-        uses(goes_on(false), &[task("one", "one"), task("two", "two")], (30, 3)),
-        says(goes_on(true), "Done.\n\n<promise>COMPLETE</promise>", (40, 4)),
-        uses(prompt(FIRST, false), &[bash("echo begun > begun.txt; sleep 300")], (10, 1)),
+        uses(&goes_on(false), &[task("one", "one"), task("two", "two")], (30, 3)),
+        says(&goes_on(true), "Done.\n\n<promise>COMPLETE</promise>", (40, 4)),
+        uses(&prompt(FIRST, false), &[bash("echo begun > begun.txt; sleep 300")], (10, 1)),
         // When its shell is killed first, it may still ask; it gets nothing that it could use.
-        fails(prompt(FIRST, true), 500, "api_error", "gone"),
+        fails(&prompt(FIRST, true), 500, "api_error", "gone"),
     ])
 }
 
@@ -49,6 +49,7 @@ fn went_on(world: &World, endpoint: &Endpoint) {
     assert_eq!(run["status"]["phase"], "Completed");
     assert_eq!(run["status"]["progress"]["iteration"], 1);
     assert_eq!(world.git(&["show", "agent/files:two.txt"]), "two");
+    assert_eq!(loop_tests::check::check(&world.run_folder()), Vec::<String>::new());
     assert_eq!(accounted(world, endpoint), 1, "the process that was killed could not say all");
     assert_eq!(world.leftovers(), Vec::<String>::new());
 }

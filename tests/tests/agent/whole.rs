@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use loop_tests::check::check;
 use loop_tests::endpoint::{Endpoint, KEY, says, uses};
 use loop_tests::{World, confined};
 use serde_json::{Value, json};
@@ -24,27 +25,35 @@ fn fixtures(worktree: &str) -> Vec<Value> {
     let write = ("Write", json!({"file_path": format!("{worktree}/one.txt"), "content": "one\n"}));
     let explain = "echo 'two files' > notes.txt && git add -A && git commit -qm 'Explain the files'";
     vec![
-        uses(prompt_at(REVIEW, false, 0), &[bash("git log --oneline && cat one.txt")], (50, 5)),
-        says(prompt(REVIEW, true), &format!("I looked.\n\nCHANGES REQUESTED\n- {FINDING}\n"), (60, 6)),
-        says(prompt(REVIEW, false), "Good.\n\nAPPROVED", (70, 7)),
+        uses(&prompt_at(REVIEW, false, 0), &[bash("git log --oneline && cat one.txt")], (50, 5)),
+        says(&prompt(REVIEW, true), &format!("I looked.\n\nCHANGES REQUESTED\n- {FINDING}\n"), (60, 6)),
+        says(&prompt(REVIEW, false), "Good.\n\nAPPROVED", (70, 7)),
         // What the notes ask for comes before the selected task.
-        uses(prompt(FINDING, false), &[bash(explain)], (80, 8)),
-        says(prompt(FINDING, true), "Explained the files; one task is left.", (90, 9)),
+        uses(&prompt(FINDING, false), &[bash(explain)], (80, 8)),
+        says(&prompt(FINDING, true), "Explained the files; one task is left.", (90, 9)),
         uses(
-            prompt("two.txt says too", false),
+            &prompt("two.txt says too", false),
             &[bash("echo two > two.txt && git commit -qam 'Repair two.txt'")],
             (100, 10),
         ),
-        says(prompt("two.txt says too", true), "Repaired two.txt.\n\n<promise>COMPLETE</promise>", (110, 11)),
-        uses(prompt(FIRST, false), &[write, ("Read", json!({"file_path": plan}))], (120, 12)),
-        uses(prompt_at(FIRST, true, 0), &[("Edit", tick)], (130, 13)),
-        uses(prompt_at(FIRST, true, 1), &[bash("git add -A && git commit -qm 'Write one.txt'")], (140, 14)),
-        says(prompt_at(FIRST, true, 2), "Wrote one.txt; one task is left.", (150, 15)),
-        uses(prompt(SECOND, false), &[task("two", "too")], (160, 16)),
-        says(prompt(SECOND, true), "Wrote two.txt.\n\n<promise>COMPLETE</promise>", (170, 17)),
-        says(prompt("Does the work do what the spec says?", false), "It does.\n\nVerdict: pass\n", (180, 18)),
-        says(prompt("How did the run go?", false), "With one detour.\n", (190, 19)),
-        says(prompt("What follows from the two reports?", false), "Root cause: spec gap\n", (200, 20)),
+        says(
+            &prompt("two.txt says too", true),
+            "Repaired two.txt.\n\n<promise>COMPLETE</promise>",
+            (110, 11),
+        ),
+        uses(&prompt(FIRST, false), &[write, ("Read", json!({"file_path": plan}))], (120, 12)),
+        uses(&prompt_at(FIRST, true, 0), &[("Edit", tick)], (130, 13)),
+        uses(&prompt_at(FIRST, true, 1), &[bash("git add -A && git commit -qm 'Write one.txt'")], (140, 14)),
+        says(&prompt_at(FIRST, true, 2), "Wrote one.txt; one task is left.", (150, 15)),
+        uses(&prompt(SECOND, false), &[task("two", "too")], (160, 16)),
+        says(&prompt(SECOND, true), "Wrote two.txt.\n\n<promise>COMPLETE</promise>", (170, 17)),
+        says(
+            &prompt("Does the work do what the spec says?", false),
+            "It does.\n\nVerdict: pass\n",
+            (180, 18),
+        ),
+        says(&prompt("How did the run go?", false), "With one detour.\n", (190, 19)),
+        says(&prompt("What follows from the two reports?", false), "Root cause: spec gap\n", (200, 20)),
     ]
 }
 
@@ -94,6 +103,7 @@ fn claude_works_is_reviewed_repairs_and_is_merged() {
     the_journal_is_true(&world);
     the_artifacts_are_true(&world);
     the_postmortem_is_an_opinion(&world);
+    assert_eq!(check(&world.run_folder()), Vec::<String>::new(), "every number follows from the journal");
     if confined() {
         assert_eq!(home(&world), before, "HOME is as it was");
     }
@@ -150,7 +160,7 @@ fn the_artifacts_are_true(world: &World) {
         let path = summary[name].as_str().unwrap_or_default();
         assert!(fs::metadata(path).is_ok_and(|facts| facts.len() > 0), "{name}: {path}");
     }
-    assert_eq!(serde_json::from_str::<Value>(&read(&folder, "summary.json")).unwrap(), summary);
+    assert_eq!(serde_json::from_str::<Value>(&read(&folder, "summary.json")).expect("a summary"), summary);
     assert!(read(&folder, "prompt.txt").contains("two.txt says too"));
     assert!(read(&folder, "review-prompt.txt").contains(REVIEW));
 }
@@ -178,9 +188,9 @@ fn the_postmortem_is_an_opinion(world: &World) {
 fn a_postmortem_that_fails_leaves_the_run_completed() {
     let mut world = world();
     let answers = [
-        uses(prompt(FIRST, false), &[task("one", "one"), task("two", "two")], (10, 1)),
-        says(prompt(FIRST, true), "Done.\n\n<promise>COMPLETE</promise>", (20, 2)),
-        loop_tests::endpoint::fails(prompt("You look back", false), 403, "permission_error", "forbidden"),
+        uses(&prompt(FIRST, false), &[task("one", "one"), task("two", "two")], (10, 1)),
+        says(&prompt(FIRST, true), "Done.\n\n<promise>COMPLETE</promise>", (20, 2)),
+        loop_tests::endpoint::fails(&prompt("You look back", false), 403, "permission_error", "forbidden"),
     ];
     let Some(endpoint) = Endpoint::start(&answers) else { return };
     world.environment = endpoint.environment();

@@ -9,3 +9,6 @@ mod random;
 mod scenario;
 mod signal;
 mod waiting;
+
+pub(crate) use scenario::name;
+pub(crate) use waiting::{DRAFT, WAIT, agent_says, send, started, status, until_within, world_where};

@@ -24,8 +24,11 @@ pub enum Event {
     },
     /// Which worktree provider is used (EVT-9).
     WorktreeProviderSelected {
-        /// `git`.
+        /// `git` or `worktrunk`.
         provider: String,
+        /// Why it is not Worktrunk although that was preferred; empty otherwise.
+        #[serde(default)]
+        reason: String,
     },
     /// The intent to make branch and worktree, so that a killed creation can be undone.
     WorktreeCreating(WorktreeFacts),
@@ -144,6 +147,8 @@ pub enum Event {
         /// Why it was left; empty when cleaned.
         message: String,
     },
+    /// The user gave an ended run up: its branch and worktree go, and it is never taken up again (DOM-52).
+    RunReset,
     /// An ended run is being analysed (EVT-12).
     PostmortemStart {
         /// How the run ended, for instance `run_completed`, or `manual` (ART-37).
@@ -286,7 +291,7 @@ impl std::fmt::Display for ConfigSource {
 /// Branch and worktree.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct WorktreeFacts {
-    /// `git`.
+    /// `git` or `worktrunk`.
     pub provider: String,
     /// Absolute.
     pub worktree_path: String,

@@ -113,9 +113,9 @@ fn a_record_with_another_number_or_predecessor_is_noticed() {
 
 #[test]
 fn an_unknown_kind_stops_with_a_sentence() {
-    let text = String::from_utf8(canceled(1)).unwrap().replace("RUN_CANCELED", "RUN_PAUSED");
+    let text = String::from_utf8(canceled(1)).unwrap().replace("RUN_CANCELED", "RUN_ELOPED");
     let error = decode(text.as_bytes()).unwrap_err().to_string();
-    assert!(error.starts_with("journal line 1: unknown variant `RUN_PAUSED`"), "{error}");
+    assert!(error.starts_with("journal line 1: unknown variant `RUN_ELOPED`"), "{error}");
     assert!(error.ends_with("it was written by another version of loopctl, or was damaged"), "{error}");
 }
 

@@ -237,25 +237,46 @@ impl Default for Limits {
     }
 }
 
-/// How worktrees are made (DOM-40).
+/// Who makes worktrees (DOM-40, WT-1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Provider {
-    /// Plain git in this version.
+    /// Worktrunk when its `wt` can be run, else git.
     #[default]
     Auto,
+    /// Worktrunk; without it the run fails.
+    Worktrunk,
     /// `git worktree`.
     Git,
 }
 
-/// Branch and worktree naming.
+/// What becomes of the project hooks that Worktrunk would run for a new worktree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum WorktreeHooks {
+    /// None runs.
+    #[default]
+    Skip,
+    /// Those of the base commit run on the agent's side before its first step, once the user has approved them (WT-24).
+    Approved,
+}
+
+/// Branch and worktree.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Worktree {
     /// Who makes it.
     pub provider: Provider,
+    /// Worktrunk's command: a name in PATH, or a path outside the repository (CFG-35).
+    pub worktrunk_bin: String,
+    /// Configuration file of the user for Worktrunk; absent = the one it finds itself (CFG-36).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worktrunk_config: Option<String>,
+    /// Whether Worktrunk copies ignored files of the primary checkout into the new worktree (CFG-37).
+    pub copy_ignored: bool,
+    /// What becomes of Worktrunk's project hooks.
+    pub hooks: WorktreeHooks,
     /// Put before the slug of the run's name (WT-6).
     pub run_branch_prefix: String,
-    /// Where it goes (WT-9).
+    /// Where git puts it (WT-9); Worktrunk is asked for its own answer.
     pub path_template: String,
     /// Whether the worktree of a merged run is removed (WT-20).
     pub cleanup: bool,
@@ -265,6 +286,10 @@ impl Default for Worktree {
     fn default() -> Self {
         Self {
             provider: Provider::Auto,
+            worktrunk_bin: "wt".into(),
+            worktrunk_config: None,
+            copy_ignored: false,
+            hooks: WorktreeHooks::Skip,
             run_branch_prefix: "run/".into(),
             path_template: "../{{ repo }}.{{ run_branch | sanitize }}".into(),
             cleanup: true,

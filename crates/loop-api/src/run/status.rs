@@ -113,7 +113,7 @@ pub struct Progress {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WorktreeStatus {
-    /// `git`.
+    /// `git` or `worktrunk`.
     pub provider: String,
     /// Absolute.
     pub path: String,

@@ -127,7 +127,6 @@ const fn idle(name: &'static str, why: &'static str) -> Key {
 const NAMING: &str = "a run is named after its spec, or with --name; no model is asked for a name";
 const SKILLS: &str = "skills are not part of this version";
 const FORMER: &str = "a setting of an older program";
-const WORKTRUNK: &str = "worktrees are made by plain git in this version";
 
 /// All keys, in the order in which people are shown them.
 pub const SECTIONS: &[Section] = &[
@@ -183,6 +182,11 @@ pub const SECTIONS: &[Section] = &[
             key("merge_target_branch", Kind::Name, "", Field::Spec("/delivery/targetBranch"), "Branch that gets the verified work; made when it does not exist.").or("agent/ and the spec's name"),
             key("merge_strategy", Kind::OneOf(&["none", "merge", "squash"]), "squash", Field::Strategy, "How the work gets there: not at all, as a merge commit, as one commit."),
             key("worktree_path_template", Kind::Path, "../{{ repo }}.{{ run_branch | sanitize }}", Field::Spec("/worktree/pathTemplate"), "Where the worktree goes. `{{ repo }}` is the folder's name, `{{ run_branch }}` the branch, and `| sanitize` makes a path's part of it."),
+            key("worktree_provider", Kind::OneOf(&["auto", "worktrunk", "git"]), "auto", Field::Spec("/worktree/provider"), "Who makes the worktree: Worktrunk, plain git, or with auto Worktrunk where it is installed."),
+            key("worktree_hooks", Kind::OneOf(&["skip", "approved"]), "skip", Field::Spec("/worktree/hooks"), "Whether hooks of Worktrunk run that the base commit has and the user approved."),
+            key("worktrunk_bin", Kind::Name, "wt", Field::Spec("/worktree/worktrunkBin"), "Worktrunk's command."),
+            key("worktrunk_config_path", Kind::Name, "", Field::Spec("/worktree/worktrunkConfig"), "Worktrunk's configuration; `~` is the home folder, and a relative path begins at the repository's top.").or("the one that Worktrunk finds itself"),
+            key("worktrunk_copy_ignored", Kind::Truth, "false", Field::Spec("/worktree/copyIgnored"), "Whether Worktrunk copies ignored files, such as build outputs, into the new worktree."),
             key("worktree_cleanup", Kind::Truth, "true", Field::Spec("/worktree/cleanup"), "Whether the worktree of a merged run is removed, once its diff is saved. That of any other run stays."),
         ],
     },
@@ -221,10 +225,6 @@ pub const IDLE: &[Key] = &[
     ),
     idle("run_naming_mode", NAMING),
     idle("run_naming_model", NAMING),
-    idle("worktree_provider", WORKTRUNK),
-    idle("worktrunk_bin", WORKTRUNK),
-    idle("worktrunk_config_path", WORKTRUNK),
-    idle("worktrunk_copy_ignored", WORKTRUNK),
     idle("skills_enabled", SKILLS),
     idle("skills_builtin_dir", SKILLS),
     idle("skills_sync_dir", SKILLS),

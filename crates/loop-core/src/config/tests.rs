@@ -1,3 +1,5 @@
+mod worktree;
+
 use super::*;
 
 #[test]

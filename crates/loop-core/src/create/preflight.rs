@@ -9,7 +9,6 @@ use loop_api::spec_file::{self, SpecHead};
 
 use super::{Error, MOST_PROMPT, Request};
 use crate::config::Config;
-use crate::engine::worktree_path;
 use crate::git::Git;
 
 /// Where a run starts.
@@ -189,18 +188,25 @@ pub(super) fn task(
     Ok(())
 }
 
-/// The specs of the base commit, a line each, for somebody who named none (CLI-6).
-fn known_specs(user: &Git, base: &Base, specs: &str) -> Result<String, Error> {
-    const MOST: usize = 20;
+/// The specs of the base commit, newest first.
+pub(super) fn spec_heads(user: &Git, base: &Base, specs: &str) -> Result<Vec<SpecHead>, Error> {
+    const MOST: usize = 200;
     let folder = format!("{}:{specs}", base.commit);
-    let Ok(names) = user.run(&["ls-tree", "-z", "--name-only", &folder]) else { return Ok(String::new()) };
+    let Ok(names) = user.run(&["ls-tree", "-z", "--name-only", &folder]) else { return Ok(Vec::new()) };
     let names = String::from_utf8_lossy(&names).into_owned();
     let mut heads = Vec::new();
-    for name in names.split('\0').filter(|name| spec_file::is_spec(name)).take(10 * MOST) {
+    for name in names.split('\0').filter(|name| spec_file::is_spec(name)).take(MOST) {
         let text = file(user, &base.commit, &format!("{specs}/{name}"))?.unwrap_or_default();
         heads.push(SpecHead::read(name, &text));
     }
     spec_file::sort(&mut heads);
+    Ok(heads)
+}
+
+/// The specs of the base commit, a line each, for somebody who named none (CLI-6).
+fn known_specs(user: &Git, base: &Base, specs: &str) -> Result<String, Error> {
+    const MOST: usize = 20;
+    let heads = spec_heads(user, base, specs)?;
     let more = heads.len().saturating_sub(MOST);
     let mut lines: Vec<String> = heads.iter().take(MOST).map(|head| format!("\n  {}", head.line())).collect();
     if more > 0 {
@@ -338,8 +344,8 @@ pub(super) fn judged(spec: &LoopRunSpec) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the names of branch and worktree can be used.
-pub(super) fn branches(user: &Git, root: &Path, spec: &LoopRunSpec, slug: &str) -> Result<(), Error> {
+/// Whether the name of the run branch can be used; gives the first free one.
+pub(super) fn branches(user: &Git, spec: &LoopRunSpec, slug: &str) -> Result<String, Error> {
     let branch = format!("{}{slug}", spec.worktree.run_branch_prefix);
     naming::valid_branch(&branch)
         .map_err(|reason| {
@@ -359,37 +365,7 @@ pub(super) fn branches(user: &Git, root: &Path, spec: &LoopRunSpec, slug: &str) 
         number += 1;
         free = format!("{branch}-{number}");
     }
-    let path = worktree_path(root, &spec.worktree.path_template, &free)
-        .map_err(|reason| Error::Refused(format!("{reason}; set another with --worktree-path-template")))?;
-    if path.symlink_metadata().is_ok() {
-        return refuse(format!(
-            "{} is in the way of the run's worktree; remove it, or choose another place with --worktree-path-template",
-            path.display()
-        ));
-    }
-    if path.starts_with(root) {
-        return refuse(format!(
-            "the worktree {} would lie inside the repository; choose a place beside it with --worktree-path-template",
-            path.display()
-        ));
-    }
-    let mut parent = path.as_path();
-    while let Some(above) = parent.parent() {
-        if above.exists() {
-            return if above.is_dir() {
-                Ok(())
-            } else {
-                refuse(format!(
-                    "{} is a file, so the worktree {} cannot be made in it; choose another place with \
-                     --worktree-path-template",
-                    above.display(),
-                    path.display()
-                ))
-            };
-        }
-        parent = above;
-    }
-    Ok(())
+    Ok(free)
 }
 
 /// A branch `agent` makes `agent/x` impossible, and the other way round; `options` choose another name.

@@ -6,6 +6,7 @@ use loop_api::journal::{Event, Outcome};
 
 use super::{Engine, Finished, Halt};
 use crate::far;
+use crate::worktree::WORKTRUNK;
 
 impl Engine<'_> {
     pub(super) fn clean_up(&mut self) -> Result<Finished, Halt> {
@@ -39,6 +40,11 @@ impl Engine<'_> {
         }
         self.publish();
         let path = Path::new(&facts.worktree_path);
+        if facts.provider == WORKTRUNK {
+            // The files first: `wt remove` would ask git in the worktree, where the agent may have set a trap for it.
+            far::remove(path).map_err(|error| error.to_string())?;
+            self.forget(&facts, &head).map_err(|error| error.to_string())?;
+        }
         // Forced, because what is not committed has just been saved; the branch stays (WT-22).
         let removed = self.user.run(&["worktree", "remove", "-f", "-f", &facts.worktree_path]);
         if path.exists()

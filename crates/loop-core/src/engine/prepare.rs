@@ -10,6 +10,7 @@ use loop_api::phase::StepPhase;
 
 use super::{Engine, Finished, Halt};
 use crate::far::Side;
+use crate::worktree::Provided;
 
 /// Branch names tried before giving up (WT-7).
 pub(crate) const MOST_BRANCHES: u32 = 1000;
@@ -26,23 +27,20 @@ impl Engine<'_> {
         fs::create_dir_all(&self.setting.sandboxes)
             .map_err(|error| Halt::io(&self.setting.sandboxes, error))?;
         self.trusted.import(&self.root, &self.created.base_commit, "start")?;
-        self.append(Event::WorktreeProviderSelected { provider: "git".into() }).map_err(Halt::Fatal)?;
-        let task = self.base_facts()?;
+        let provided = self.provider()?;
+        let task = WorktreeFacts { provider: provided.name().into(), ..self.base_facts()? };
         for attempt in 1..=MOST_BRANCHES {
-            let facts = self.candidate(&task, attempt)?;
-            if self.user.commit(&format!("refs/heads/{}", facts.run_branch))?.is_some() {
+            let suffix = if attempt == 1 { String::new() } else { format!("-{attempt}") };
+            let prefix = &self.created.spec.worktree.run_branch_prefix;
+            let run_branch = format!("{prefix}{}{suffix}", self.created.slug);
+            if self.user.commit(&format!("refs/heads/{run_branch}"))?.is_some() {
                 continue;
             }
-            let path = PathBuf::from(&facts.worktree_path);
-            if path.exists() {
-                let message = format!(
-                    "{} is in the way of the worktree; remove it or set worktree_path_template",
-                    path.display()
-                );
-                return Err(Halt::failed("run_error", message));
-            }
+            let path = self.place(&provided, &run_branch, &task.base_commit)?;
+            let worktree_path = path.to_string_lossy().into_owned();
+            let facts = WorktreeFacts { worktree_path, run_branch, ..task.clone() };
             self.append(Event::WorktreeCreating(facts.clone())).map_err(Halt::Fatal)?;
-            let created = match self.create(facts.clone()) {
+            let created = match self.create(&provided, facts.clone()) {
                 Ok(created) => created,
                 Err(halt) => {
                     // Nothing half made stays: neither branch nor mark. What cannot be undone now, the next try undoes.
@@ -61,7 +59,7 @@ impl Engine<'_> {
     fn base_facts(&self) -> Result<WorktreeFacts, Halt> {
         let task = &self.created.spec.task;
         let mut facts = WorktreeFacts {
-            provider: "git".into(),
+            provider: String::new(),
             worktree_path: String::new(),
             run_branch: String::new(),
             git_folder: String::new(),
@@ -95,17 +93,12 @@ impl Engine<'_> {
         Ok(facts)
     }
 
-    fn candidate(&self, task: &WorktreeFacts, attempt: u32) -> Result<WorktreeFacts, Halt> {
-        let settings = &self.created.spec.worktree;
-        let suffix = if attempt == 1 { String::new() } else { format!("-{attempt}") };
-        let run_branch = format!("{}{}{suffix}", settings.run_branch_prefix, self.created.slug);
-        let path = worktree_path(&self.root, &settings.path_template, &run_branch)
-            .map_err(|message| Halt::failed("run_error", message))?;
-        Ok(WorktreeFacts { worktree_path: path.to_string_lossy().into_owned(), run_branch, ..task.clone() })
-    }
-
     /// Makes branch, owner mark and worktree; `None` when somebody else took the branch name meanwhile.
-    fn create(&self, mut facts: WorktreeFacts) -> Result<Option<WorktreeFacts>, Halt> {
+    fn create(
+        &mut self,
+        provided: &Provided,
+        mut facts: WorktreeFacts,
+    ) -> Result<Option<WorktreeFacts>, Halt> {
         let branch = format!("refs/heads/{}", facts.run_branch);
         let transaction = format!(
             // The mark first: a git that is killed between the two leaves no branch without its owner.
@@ -119,26 +112,11 @@ impl Engine<'_> {
             }
             return Err(error.into());
         }
-        if let Some(parent) = Path::new(&facts.worktree_path).parent() {
-            fs::create_dir_all(parent).map_err(|error| {
-                Halt::failed("run_error", format!("cannot make {}: {error}", parent.display()))
-            })?;
+        self.make(provided, &facts)?;
+        if let Ok(real) = fs::canonicalize(&facts.worktree_path) {
+            // As git registers it: a path through a link would be another one on the far side.
+            facts.worktree_path = real.to_string_lossy().into_owned();
         }
-        self.user.run(&["worktree", "add", "--quiet", &facts.worktree_path, &facts.run_branch]).map_err(
-            |error| {
-                let said = match error {
-                    crate::git::Error::Failed { stderr, .. } => stderr.replace('\n', "; "),
-                    error => error.to_string(),
-                };
-                Halt::failed(
-                    "run_error",
-                    format!(
-                        "the worktree {} could not be made, git says: {said}; put that right, then resume the run",
-                        facts.worktree_path
-                    ),
-                )
-            },
-        )?;
         // The last time that the engine opens the worktree itself: no agent has run in it yet.
         let worktree = crate::git::Git::user(Path::new(&facts.worktree_path));
         let on = worktree.text(&["symbolic-ref", "--short", "HEAD"])?;
@@ -150,6 +128,7 @@ impl Engine<'_> {
         }
         facts.git_folder = worktree.text(&["rev-parse", "--absolute-git-dir"])?;
         facts.common_folder = worktree.text(&["rev-parse", "--path-format=absolute", "--git-common-dir"])?;
+        self.furnish(provided, &facts)?;
         Ok(Some(facts))
     }
 
@@ -171,9 +150,8 @@ impl Engine<'_> {
         // A worktree whose creation was killed is locked, hence -f twice; it may also not be registered at all.
         let _ = self.user.run(&["worktree", "remove", "-f", "-f", &facts.worktree_path]);
         let path = Path::new(&facts.worktree_path);
-        if path.exists() {
-            fs::remove_dir_all(path).map_err(|error| Halt::io(path, error))?;
-        }
+        // Hooks may have filled it.
+        crate::far::remove(path)?;
         self.user.run(&["worktree", "prune"])?;
         self.unlock(&branch)?;
         // The mark goes last, and one after the other: git does not undo half a transaction when it is killed.

@@ -31,7 +31,9 @@ impl State {
         }
         match event {
             Event::RunCreated(_) => false,
-            Event::RunStarted { again, .. } => *again == ended && self.phase != RunPhase::Completed,
+            Event::RunStarted { again, .. } => {
+                *again == ended && self.phase != RunPhase::Completed && !self.reset
+            }
             Event::RunCanceled => !ended && self.open.is_none(),
             Event::RunPaused => !ended && self.phase != RunPhase::Paused && self.open.is_none(),
             Event::StepStarted { phase, iteration, .. } => {
@@ -73,6 +75,7 @@ impl State {
                 deciding && *iteration == self.iteration && !self.current.finished
             }
             Event::RunFailed { .. } => deciding,
+            Event::RunReset => ended && self.open.is_none() && !self.reset,
             Event::PostmortemStart { .. } => ended && self.open.is_none() && !self.analysing,
             Event::PostmortemEnd(_) => ended && self.analysing,
         }

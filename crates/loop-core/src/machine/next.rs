@@ -46,7 +46,7 @@ pub fn next(state: &State, now: i64) -> Next {
     let run = |phase, iteration, clean| {
         Next::Run(Step { phase, iteration, attempt: state.next_attempt(phase, iteration), clean })
     };
-    if state.phase == RunPhase::Paused {
+    if state.phase == RunPhase::Paused || state.reset {
         return Next::Finish;
     }
     if state.ended.is_some() {
@@ -86,7 +86,8 @@ pub fn next(state: &State, now: i64) -> Next {
     }
     if let Some((phase, reason, message)) = &state.step_failure {
         // An engine's own trouble in an agent step is not the agent's.
-        let agents = *phase == StepPhase::Implementation && reason.starts_with("runner_execution_failed");
+        let asks = matches!(phase, StepPhase::Implementation | StepPhase::Review);
+        let agents = asks && reason.starts_with("runner_execution_failed");
         let exit_reason = if agents { ExitReason::AgentFailed } else { ExitReason::Failed };
         return Next::Record(Event::RunFailed {
             exit_reason,

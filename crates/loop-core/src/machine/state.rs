@@ -129,6 +129,8 @@ pub struct State {
     pub usage: Usage,
     /// Cost in billionths of a dollar, and tokens, used before the run was last tried again.
     pub used_before: (u64, u64),
+    /// Whether the user gave the ended run up.
+    pub reset: bool,
     /// Time of the last pause.
     pub paused_ms: i64,
     /// Whether an analysis has begun that has no end.
@@ -241,6 +243,11 @@ impl State {
             }
             Event::WorktreeRemoved { status, message } => {
                 self.cleanup = Some((status.clone(), message.clone()));
+            }
+            Event::RunReset => {
+                self.reset = true;
+                self.analysing = false;
+                self.cleanup = Some(("reset".into(), String::new()));
             }
             Event::PostmortemStart { .. } => self.analysing = true,
             Event::PostmortemEnd(postmortem) => {

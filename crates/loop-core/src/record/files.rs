@@ -65,7 +65,7 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<(String, u64)>> {
             let top = prefix.is_empty();
             if kind.is_dir() && !(top && name == "sandbox") {
                 folders.push((entry.path(), format!("{prefix}{name}/")));
-            } else if kind.is_file() && !(top && is_own(&name)) && !name.ends_with(".new") {
+            } else if kind.is_file() && !(top && is_own(&name)) && !is_half_written(&name) {
                 found.push((format!("{prefix}{name}"), entry.metadata()?.len()));
             }
         }
@@ -78,17 +78,22 @@ fn is_own(name: &str) -> bool {
     matches!(name, "SHA256SUMS" | "lock" | "cancel" | ".gitignore")
 }
 
+/// Files are written beside their place first.
+fn is_half_written(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == "new")
+}
+
 /// What a file of a record is.
 pub(super) fn meaning(name: &str) -> &'static str {
     let ends = |end: &str| name.ends_with(end);
     match name {
-        "journal.jsonl" => "the run itself: every event, hash-chained",
+        "journal.jsonl" => "the run itself, every event, hash-chained",
         "run.log" => "the events as lines for people",
         "report.md" => "this report",
         "report.tsv" => "the run as a table",
         "summary.json" => "how the run ended, for programs",
-        "evidence.json" => "what stands behind the completion; loopctl verify replays it",
-        "SHA256SUMS" => "digests of all other files; sha256sum -c checks them",
+        "evidence.json" => "what stands behind the completion (loopctl verify replays it)",
+        "SHA256SUMS" => "digests of all other files",
         "review-diff.json" => "the work as a list of changed files with their patches",
         "prompt.txt" => "the last prompt of an implementation",
         "review-prompt.txt" => "the last prompt of a review",

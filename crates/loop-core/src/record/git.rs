@@ -171,8 +171,11 @@ fn file(change: &Change, additions: Option<u64>, deletions: Option<u64>, patch: 
     }
 }
 
+/// Lines added and deleted.
+type Numbers = (Option<u64>, Option<u64>);
+
 /// Lines added and deleted of each file, from `git diff -z --numstat`; `None` for binary ones.
-fn numstat(bytes: &[u8]) -> Result<Vec<(Option<u64>, Option<u64>)>, String> {
+fn numstat(bytes: &[u8]) -> Result<Vec<Numbers>, String> {
     let mut fields = bytes.split(|byte| *byte == 0);
     let mut numbers = Vec::new();
     while let Some(field) = fields.next().filter(|field| !field.is_empty()) {

@@ -52,7 +52,7 @@ impl RunLog {
 /// The line for a record, newline included: `[TIME] [LEVEL] text`; `None` for what is only bookkeeping.
 pub fn log_line(record: &Record) -> Option<String> {
     let (level, text) = words(&record.event)?;
-    Some(format!("[{}] [{level}] {}\n", rfc3339(record.ts), line(&text)))
+    Some(format!("[{}] [{level}] {}\n", rfc3339(record.ts), line(&text).trim_end()))
 }
 
 fn words(event: &Event) -> Option<(&'static str, String)> {
@@ -65,7 +65,13 @@ fn words(event: &Event) -> Option<(&'static str, String)> {
             let word = if *again { "tried again" } else { "taken up" };
             info(format!("{word} by {worker_id}, isolation {isolation}"))
         }
-        Event::WorktreeProviderSelected { .. } | Event::WorktreeCreating(_) => None,
+        Event::WorktreeProviderSelected { provider, reason } if reason.is_empty() => {
+            info(format!("the worktree is made by {provider}"))
+        }
+        Event::WorktreeProviderSelected { provider, reason } => {
+            info(format!("the worktree is made by {provider}, as {reason}"))
+        }
+        Event::WorktreeCreating(_) => None,
         Event::WorktreeCreated(facts) => info(format!(
             "worktree {} on {} from {}",
             facts.worktree_path, facts.run_branch, facts.base_commit
@@ -119,6 +125,7 @@ fn words(event: &Event) -> Option<(&'static str, String)> {
         Event::RunCanceled => warn("run canceled".into()),
         Event::RunPaused => info("run paused".into()),
         Event::WorktreeRemoved { status, message } => info(format!("worktree {status} {message}")),
+        Event::RunReset => warn("run reset: branch and worktree given up".into()),
         Event::PostmortemStart { reason } => info(format!("postmortem begins: {reason}")),
         Event::PostmortemEnd(postmortem) => {
             let text = format!("postmortem {} {}", postmortem.status, postmortem.message);
@@ -133,7 +140,10 @@ fn finished(outcome: &Outcome) -> (&'static str, String) {
             let (done, total, files) = (facts.plan.done, facts.plan.total, facts.changed_files);
             (
                 "INFO",
-                format!("implemented: {files} files changed, {done} of {total} tasks, commit {}", facts.head),
+                format!(
+                    "implemented: {done} of {total} tasks, files changed: {files}, commit {}",
+                    facts.head
+                ),
             )
         }
         Outcome::Reviewed(review) => match review.verdict {

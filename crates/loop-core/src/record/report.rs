@@ -102,15 +102,24 @@ fn files(page: &mut Page, history: &History, run: &RunDir) {
             found.entry("summary.json".into()).or_default();
         }
     }
+    // One line for all files of a kind, in the order of their first.
+    let mut kinds: Vec<(&str, Vec<String>)> = Vec::new();
     for (name, size) in &found {
         let large = mode != ArtifactMode::Global && *size > COPIED;
-        let more = if large { "; too large for the copy, so only in the data directory" } else { "" };
-        page.text.push_str(&format!("- {}: {}{more}\n", link(name), meaning(name)));
+        let more = if large { " (too large for the copy, so only in the data directory)" } else { "" };
+        let (kind, shown) = (meaning(name), format!("{}{more}", link(name)));
+        match kinds.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, files)) => files.push(shown),
+            None => kinds.push((kind, vec![shown])),
+        }
+    }
+    for (kind, files) in kinds {
+        page.item(kind, &files.join(", "));
     }
     if history.state.phase == loop_api::phase::RunPhase::Completed && !found.contains_key("review-diff.json")
     {
         let why = "not written; where the work is too large for it, ask git for the difference of the commits above";
-        page.item("review-diff.json", why);
+        page.item("the work as a list of changed files with their patches", why);
     }
 }
 

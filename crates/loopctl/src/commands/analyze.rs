@@ -15,7 +15,7 @@ use crate::{printer, view};
 pub(super) fn run(store: &Store, arguments: &Analyze) -> Result {
     let recorded = match &arguments.run {
         Some(name) => runs::find(store, name)?,
-        None => latest(store)?,
+        None => runs::find(store, runs::LAST)?,
     };
     let name = &recorded.object.metadata.name;
     if arguments.prompt_only {
@@ -49,13 +49,6 @@ pub(super) fn run(store: &Store, arguments: &Analyze) -> Result {
         None if status == "ok" => OK,
         None => FAILED,
     })
-}
-
-fn latest(store: &Store) -> Result<Recorded> {
-    let (runs, _) = runs::all(store)?;
-    runs.into_iter()
-        .next()
-        .ok_or_else(|| Error::not_found("there is no run yet; `loopctl run --help` shows how to start one"))
 }
 
 fn adapter(recorded: &Recorded, arguments: &Analyze) -> Result<&'static Adapter> {

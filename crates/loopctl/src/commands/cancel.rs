@@ -38,7 +38,8 @@ pub(super) fn run(store: &Store, arguments: &One) -> Result {
     Ok(OK)
 }
 
-fn stop(store: &Store, uid: &str) -> Result<()> {
+/// Cancels a run, whether an engine has it or not.
+pub(super) fn stop(store: &Store, uid: &str) -> Result<()> {
     let dir = store.run(uid);
     dir.request_cancel()?;
     let until = Instant::now() + PATIENCE;

@@ -19,6 +19,7 @@ pub(super) fn retry(store: &Store, arguments: &Resume) -> Result {
     let recorded = runs::find(store, &arguments.one.run)?;
     let name = &recorded.object.metadata.name;
     match recorded.state.phase {
+        _ if recorded.state.reset => go_on(store, &recorded, arguments),
         RunPhase::Failed | RunPhase::Canceled => go_on(store, &recorded, arguments),
         RunPhase::Completed => {
             Err(Error::usage(format!("{name} is completed; start a new run for more work")))
@@ -33,6 +34,11 @@ pub(super) fn retry(store: &Store, arguments: &Resume) -> Result {
 fn go_on(store: &Store, recorded: &Recorded, arguments: &Resume) -> Result {
     let Resume { one, detach, quiet } = arguments;
     let name = &recorded.object.metadata.name;
+    if recorded.state.reset {
+        return Err(Error::usage(format!(
+            "{name} was reset: its branch and worktree were given up; start a new run"
+        )));
+    }
     if recorded.alive {
         if recorded.dir.pause_requested().is_some() {
             recorded.dir.clear_pause();
@@ -42,7 +48,7 @@ fn go_on(store: &Store, recorded: &Recorded, arguments: &Resume) -> Result {
         return Err(Error::usage(format!("{name} is running already, in another process")));
     }
     // Evidence that is gone is written again from the journal.
-    if recorded.state.phase == RunPhase::Completed && !view::is_unfinished(&recorded) {
+    if recorded.state.phase == RunPhase::Completed && !view::is_unfinished(recorded) {
         return Err(Error::usage(format!("{name} is completed; there is nothing left to resume")));
     }
     if *detach {

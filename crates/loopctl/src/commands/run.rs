@@ -10,10 +10,11 @@ use loop_core::store::Store;
 use serde_json::{Value, json};
 
 use super::drive;
-use crate::cli::{Asked, Mode, Order, Run, Strategy};
+use crate::cli::{Asked, Mode, Order, Run, Strategy, WorktreeProvider};
 use crate::error::{Error, Result};
 use crate::printer::{self, say};
-use crate::{runs, view};
+use crate::view::clean;
+use crate::{ask, runs, view};
 
 /// What a manifest may have at its top; what `-o yaml` prints is a manifest too.
 const FIELDS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
@@ -48,7 +49,9 @@ pub(super) fn run(store: &Store, arguments: Run) -> Result {
 pub(super) fn request(arguments: Asked) -> Result<Request> {
     let flags = flags(&arguments)?;
     let queue = queue(&arguments);
-    let Asked { spec, plan, prompt, filename, config, name, agent_script, .. } = arguments;
+    let Asked { spec, plan, prompt, filename, config, name, agent_script, pick, .. } = arguments;
+    // A manifest may name a spec, and a prompt is one.
+    let picks = pick || (spec.is_none() && prompt.is_none() && filename.is_none());
     if filename.as_deref() == Some("-") && prompt.as_deref() == Some("-") {
         return Err(Error::usage("stdin can be read only once; give the manifest or the prompt another way"));
     }
@@ -56,7 +59,7 @@ pub(super) fn request(arguments: Asked) -> Result<Request> {
         Some(file) => manifest(file)?,
         None => (json!({}), None),
     };
-    Ok(Request {
+    let mut request = Request {
         directory: drive::directory()?,
         spec,
         plan,
@@ -68,7 +71,27 @@ pub(super) fn request(arguments: Asked) -> Result<Request> {
         flags,
         queue,
         environment: loop_core::caller_environment(),
-    })
+    };
+    // Where nobody can be asked, the run is refused with the list of specs.
+    if picks && ask::can_ask() {
+        request.spec = Some(picked(&request)?);
+    }
+    Ok(request)
+}
+
+/// The spec that the user picks from those of the repository (CLI-6).
+fn picked(request: &Request) -> Result<String> {
+    let (folder, heads) = create::specs(request)?;
+    if heads.is_empty() {
+        return Err(Error::usage(format!(
+            "{folder}/ has no committed spec; write one, or say the task with --prompt"
+        )));
+    }
+    let lines: Vec<String> = heads.iter().map(|head| clean::line(&head.line())).collect();
+    match ask::pick("Spec", &lines)?.and_then(|at| heads.get(at)) {
+        Some(head) => Ok(format!("{folder}/{}", head.file)),
+        None => Err(Error::usage("no spec was picked, so nothing was done")),
+    }
 }
 
 /// The configuration file that the caller names: by the flag, else by the variable (CFG-60).
@@ -133,8 +156,22 @@ fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
+/// A path of the command line, which is meant from the current folder.
+fn from_here(path: &str) -> Result<String> {
+    if path.starts_with("~/") {
+        return Ok(path.to_owned());
+    }
+    Ok(drive::directory()?.join(path).to_string_lossy().into_owned())
+}
+
 /// Flags as a patch on the spec.
 fn flags(arguments: &Asked) -> Result<Value> {
+    let given = |path: &Option<String>| path.as_deref().map(from_here).transpose();
+    let config = given(&arguments.worktrunk_config)?;
+    let program = match &arguments.worktrunk_bin {
+        Some(name) if !name.contains('/') => Some(name.clone()),
+        path => given(path)?,
+    };
     let mut patch = json!({});
     let mut put = |path: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -155,6 +192,17 @@ fn flags(arguments: &Asked) -> Result<Value> {
     put("/repository/ref", arguments.base_branch.as_ref().map(|name| json!(name)));
     put("/worktree/runBranchPrefix", arguments.run_branch_prefix.as_ref().map(|prefix| json!(prefix)));
     put("/worktree/pathTemplate", arguments.worktree_path_template.as_ref().map(|template| json!(template)));
+    put(
+        "/worktree/provider",
+        arguments.worktree_provider.map(|provider| match provider {
+            WorktreeProvider::Auto => json!("Auto"),
+            WorktreeProvider::Worktrunk => json!("Worktrunk"),
+            WorktreeProvider::Git => json!("Git"),
+        }),
+    );
+    put("/worktree/worktrunkBin", program.map(|name| json!(name)));
+    put("/worktree/worktrunkConfig", config.map(|path| json!(path)));
+    put("/worktree/copyIgnored", arguments.worktrunk_copy_ignored.then_some(json!(true)));
     put("/delivery/targetBranch", arguments.merge_target.as_ref().map(|name| json!(name)));
     put(
         "/loop/completionMode",

@@ -18,7 +18,7 @@ pub(super) fn run(store: &Store, arguments: &Verify) -> Result {
     let (evidence, repository, recorded) = match (&arguments.run, &arguments.evidence) {
         (Some(name), _) => {
             let recorded = runs::find(store, name)?;
-            let Some(evidence) = recorded.file("evidence.json") else {
+            let Some(evidence) = recorded.evidence() else {
                 return Err(without_evidence(&recorded));
             };
             // The engine's own repository: it has the commits even when the branches are gone.
@@ -77,7 +77,7 @@ fn without_evidence(run: &Recorded) -> Error {
     }
     Error::usage(format!(
         "{name} is not completed ({}), and only a completed run has evidence",
-        view::word(&run)
+        view::word(run)
     ))
 }
 

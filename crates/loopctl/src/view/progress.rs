@@ -11,7 +11,6 @@ use crate::printer::{BAD, BOLD, DIM, GOOD, paint};
 pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
     match &record.event {
         Event::RunCreated(_)
-        | Event::WorktreeProviderSelected { .. }
         | Event::WorktreeCreating(_)
         | Event::IterationFinished { .. }
         | Event::AgentStarted { resumed: false, .. } => Vec::new(),
@@ -19,6 +18,10 @@ pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
             let name = state.created.as_ref().map_or("", |created| created.name.as_str());
             vec![format!("run {} ({isolation})", paint(BOLD, name))]
         }
+        Event::WorktreeProviderSelected { provider, reason } if !reason.is_empty() => {
+            vec![paint(DIM, &format!("{provider} makes the worktree, as {}", clean::text(reason)))]
+        }
+        Event::WorktreeProviderSelected { .. } => Vec::new(),
         Event::WorktreeCreated(facts) => {
             let mut lines = vec![format!(
                 "worktree {} on {} from {}",
@@ -78,6 +81,7 @@ pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
         }
         Event::RunCanceled => vec![paint(BAD, "canceled")],
         Event::RunPaused => vec!["paused".into()],
+        Event::RunReset => vec!["reset: branch and worktree given up".into()],
         Event::WorktreeRemoved { status, message } if status == "cleaned" => {
             vec![format!("worktree removed, its diff saved{message}")]
         }

@@ -51,6 +51,7 @@ pub(crate) fn text(run: &Recorded) -> String {
     let root = run.dir.path().ancestors().nth(2).unwrap_or(run.dir.path());
     let loopctl = command(root);
     let next = match state.phase {
+        _ if state.reset => format!("{loopctl} inspect {name}; it was reset, so more work needs a new run"),
         RunPhase::Completed => format!("{loopctl} verify {name}"),
         RunPhase::Canceled | RunPhase::Failed => {
             format!("{loopctl} inspect {name}; with resume instead of inspect it tries again")
@@ -88,7 +89,7 @@ fn evidence(run: &Recorded, lines: &mut Vec<String>) {
     if let Some(review) = state.current.reviewed.as_ref().filter(|review| review.tree == granted.tree) {
         lines.push(format!("             reviewer approved tree {}", short(&review.tree)));
     }
-    if let Some(file) = run.file("evidence.json") {
+    if let Some(file) = run.evidence() {
         lines.push(format!("             {}", shown(&file)));
     }
 }
@@ -135,6 +136,9 @@ fn delivery(run: &Recorded, lines: &mut Vec<String>) {
                 "  worktree   removed; its diff is {}",
                 shown(&run.file("changes.diff").unwrap_or_else(|| run.dir.join("changes.diff")))
             ));
+        }
+        Some((status, _)) if status == "reset" => {
+            lines.push("  worktree   given up, and so is the branch".into())
         }
         Some((_, message)) => lines.push(format!("  worktree   {} (kept: {message})", facts.worktree_path)),
         None => lines.push(format!("  worktree   {}", facts.worktree_path)),

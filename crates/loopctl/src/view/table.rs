@@ -1,60 +1,61 @@
-//! `loopctl list` as a table, in the manner of kubectl: no borders, columns by content.
+//! `loopctl list` as a table.
 
+use loop_api::run::rfc3339;
 use loop_api::usage::Usage;
-use loop_core::object::tasks;
 
-use super::{clean, word};
-use crate::runs::Recorded;
+use super::columns::{Columns, table};
+use super::listed_word;
+use crate::runs::Listed;
 
-/// The table of runs.
-pub(crate) fn runs(runs: &[Recorded], wide: bool) -> String {
-    let mut header = vec!["NAME", "PHASE", "STEP", "ITER", "TASKS", "CREATED"];
+/// Columns that are narrowed or left out where there is no room, the first of them first.
+const YIELDING: [&str; 6] = ["REASON", "WORKSPACE", "BRANCH", "STEP", "COST", "CREATED"];
+
+/// The titles of the table.
+pub(crate) fn titles(wide: bool) -> Vec<String> {
+    let mut titles = vec!["NAME", "PHASE", "STEP", "ITER", "TASKS", "CREATED"];
     if wide {
-        header.extend(["COST", "BRANCH", "WORKSPACE", "REASON"]);
+        titles.extend(["COST", "BRANCH", "WORKSPACE", "REASON"]);
     }
-    let mut rows = vec![header.into_iter().map(str::to_owned).collect::<Vec<_>>()];
-    rows.extend(runs.iter().map(|run| row(run, wide)));
-    let columns = rows[0].len();
-    let widths: Vec<usize> =
-        (0..columns).map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        text.push_str(cells.join("   ").trim_end());
-        text.push('\n');
-    }
-    text
+    titles.into_iter().map(str::to_owned).collect()
+}
+
+/// The table of runs; with a width no line is longer.
+pub(crate) fn runs(runs: &[Listed], wide: bool, width: Option<usize>) -> String {
+    let rows = std::iter::once(titles(wide)).chain(runs.iter().map(|run| row(run, wide)));
+    table(rows.collect(), width, &YIELDING)
+}
+
+/// Rows of a table that is continued; nothing in them is cut.
+pub(crate) fn more(columns: &mut Columns, rows: Vec<Vec<String>>) -> Vec<String> {
+    columns.lines(rows, None, &[])
 }
 
 /// Dollars, `>=` when some agent ended before it said what it used.
-fn cost(usage: &Usage) -> String {
+pub(crate) fn cost(usage: &Usage) -> String {
     let least = if usage.incomplete > 0 { ">=" } else { "" };
     if usage.is_empty() { "-".into() } else { format!("{least}${}", usage.cost_usd()) }
 }
 
-fn row(run: &Recorded, wide: bool) -> Vec<String> {
-    let (done, total) = tasks(&run.state);
-    let created = run.object.metadata.creation_timestamp.clone().unwrap_or_default();
-    let step = run.state.open.as_ref().map_or("-", |open| open.phase.as_str());
+fn or_dash(text: &str) -> String {
+    if text.is_empty() { "-".into() } else { text.to_owned() }
+}
+
+/// The cells of a run.
+pub(crate) fn row(run: &Listed, wide: bool) -> Vec<String> {
+    let row = &run.row;
     let mut cells = vec![
-        run.object.metadata.name.clone(),
-        word(run).to_owned(),
-        step.to_owned(),
-        run.state.iteration.to_string(),
-        format!("{done}/{total}"),
-        created.replace('T', " ").trim_end_matches('Z').to_owned(),
+        row.name.clone(),
+        listed_word(run).to_owned(),
+        or_dash(&row.step),
+        row.iteration.to_string(),
+        format!("{}/{}", row.done, row.total),
+        rfc3339(row.created_ms).replace('T', " ").trim_end_matches('Z').to_owned(),
     ];
     if wide {
-        cells.push(cost(&run.state.usage));
-        let facts = run.state.worktree.as_ref();
-        cells.push(facts.map_or_else(|| "-".into(), |facts| facts.run_branch.clone()));
-        cells.push(
-            run.state.created.as_ref().map(|created| created.workspace_root.clone()).unwrap_or_default(),
-        );
-        let reason = run.waiting.as_ref().or(run.state.ended.as_ref().map(|(_, reason, _)| reason));
-        cells
-            .push(reason.map_or_else(|| "-".into(), |reason| clean::line(reason).chars().take(60).collect()));
+        cells.push(row.cost.clone());
+        cells.push(or_dash(&row.branch));
+        cells.push(row.workspace.clone());
+        cells.push(or_dash(run.waiting.as_ref().unwrap_or(&row.reason)));
     }
     cells
 }

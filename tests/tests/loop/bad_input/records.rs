@@ -20,7 +20,7 @@ fn completed() -> (World, String, PathBuf) {
 #[test]
 fn a_run_that_is_not_there_is_not_found() {
     let world = project(&[]);
-    for verb in ["inspect", "resume", "cancel", "verify"] {
+    for verb in ["inspect", "resume", "cancel", "verify", "report"] {
         let sentence = "no run is called nope; `loopctl list` shows what there is";
         refused_command(&world, &mut world.command(&[verb, "nope"]), 4, sentence);
         let sentence = "the run's name is empty; `loopctl list` shows what there is";
@@ -34,7 +34,7 @@ fn a_beginning_that_fits_two_runs_is_refused_with_both_names() {
     let (said, second) = world.run(&["specs/files.md", "--name", "files-again", GATE[0], GATE[1]]);
     assert!(second["metadata"]["name"].is_string(), "{}", said.stderr);
     let second = second["metadata"]["name"].as_str().unwrap();
-    for verb in ["inspect", "resume", "cancel", "verify"] {
+    for verb in ["inspect", "resume", "cancel", "verify", "report"] {
         let sentence = format!("files could be any of {second}, {first}; give more of the name");
         refused_command(&world, &mut world.command(&[verb, "files"]), 2, &sentence);
     }
@@ -154,7 +154,7 @@ fn an_altered_or_newer_journal_is_said_by_every_verb_and_nothing_is_done() {
     for (text, sentence) in table {
         assert!(text != original, "nothing was altered for: {sentence}");
         fs::write(&path, &text).unwrap();
-        for verb in ["inspect", "resume", "cancel", "verify"] {
+        for verb in ["inspect", "resume", "cancel", "verify", "report"] {
             let said = world.loopctl(&[verb, &name]);
             assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{verb}: {}", said.stderr);
             let head =
@@ -174,14 +174,17 @@ fn an_altered_or_newer_journal_is_said_by_every_verb_and_nothing_is_done() {
 }
 
 #[test]
-fn an_altered_last_record_is_found_by_its_digest_in_the_evidence() {
+fn an_altered_record_of_the_end_is_found_by_its_digest_in_the_evidence() {
     let (world, name, folder) = completed();
     let path = folder.join("journal.jsonl");
     let original = fs::read_to_string(&path).unwrap();
-    let (before, last) = original.trim_end().rsplit_once('\n').unwrap();
-    let mut record: Value = serde_json::from_str(last).unwrap();
+    let mut lines: Vec<&str> = original.lines().collect();
+    let completed = lines.iter().position(|line| line.contains("RUN_COMPLETED")).unwrap();
+    let mut record: Value = serde_json::from_str(lines[completed]).unwrap();
     record["ts"] = (record["ts"].as_i64().unwrap() + 1).into();
-    fs::write(&path, format!("{before}\n{record}\n")).unwrap();
+    // What came after it would no longer follow from it.
+    lines.truncate(completed);
+    fs::write(&path, format!("{}\n{record}\n", lines.join("\n"))).unwrap();
     let said = world.loopctl(&["verify", &name]);
     assert_eq!(said.code, 1, "{}", said.stderr);
     assert!(said.stdout.starts_with("differs: predicate.journalHead: "), "{}", said.stdout);

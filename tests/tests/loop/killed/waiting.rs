@@ -56,7 +56,12 @@ pub(crate) fn agent_says(world: &World, word: &str) -> bool {
 
 /// Waits until something is so.
 pub(crate) fn until(what: &str, is: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
+    until_within(PATIENCE, what, is);
+}
+
+/// The same for something that takes longer.
+pub(crate) fn until_within(patience: Duration, what: &str, is: impl Fn() -> bool) {
+    let end = Instant::now() + patience;
     while !is() {
         assert!(Instant::now() < end, "not so: {what}");
         std::thread::sleep(Duration::from_millis(20));

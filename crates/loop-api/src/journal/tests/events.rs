@@ -276,7 +276,7 @@ fn life() -> impl Strategy<Value = Event> {
             isolation,
             again
         }),
-        text().prop_map(|provider| Event::WorktreeProviderSelected { provider }),
+        (text(), text()).prop_map(|(provider, reason)| Event::WorktreeProviderSelected { provider, reason }),
         worktree().prop_map(Event::WorktreeCreating),
         worktree().prop_map(Event::WorktreeCreated),
         (text(), any::<bool>()).prop_map(|(mode, verified)| Event::RunCompleted { mode, verified }),

@@ -41,7 +41,7 @@ fn any_event(dice: &mut Dice, state: &State) -> Event {
     let open = state.open.as_ref().filter(|_| !dice.one_in(6));
     let step_id = open.map_or_else(|| "another".to_owned(), |open| open.id.clone());
     let phase = PHASES[usize::from(dice.roll(7))];
-    match dice.roll(24) {
+    match dice.roll(25) {
         0 => created(spec()),
         1 => started(dice.one_in(2)),
         2 | 3 => {
@@ -65,7 +65,7 @@ fn any_event(dice: &mut Dice, state: &State) -> Event {
         7 => Event::StepInterrupted { step_id },
         8 => Event::AgentRetry { step_id, reason: "busy".into(), wait_ms: 1 },
         9 => Event::Checkpoint { step_id, head: "commit-tree".into(), snapshot: "s".into() },
-        10 => Event::WorktreeProviderSelected { provider: "git".into() },
+        10 => Event::WorktreeProviderSelected { provider: "git".into(), reason: String::new() },
         11 => Event::WorktreeCreating(worktree()),
         12 => Event::WorktreeCreated(worktree()),
         13 => Event::WorktreeRemoved { status: "cleaned".into(), message: String::new() },
@@ -91,6 +91,7 @@ fn any_event(dice: &mut Dice, state: &State) -> Event {
             ending: "worked".into(),
             ..AgentRun::default()
         })),
+        24 => Event::RunReset,
         22 => Event::PostmortemStart { reason: "manual".into() },
         23 => Event::PostmortemEnd(Box::default()),
         17 => Event::IterationFinished { iteration: state.iteration + u32::from(dice.roll(2)) },
@@ -230,6 +231,24 @@ fn a_cleanup_is_over_only_when_it_says_what_became_of_the_worktree() {
     state.apply(1, &removed).unwrap();
     state.apply(2, &done(Outcome::Done)).unwrap();
     assert_eq!(next(&state, 3), Next::Finish);
+}
+
+#[test]
+fn a_run_that_was_reset_is_never_taken_up_again() {
+    let mut run = Run::new(spec());
+    assert!(
+        run.state.clone().apply(1, &Event::RunReset).is_err(),
+        "one that has not ended is canceled first"
+    );
+    run.state.apply(1, &Event::RunCanceled).unwrap();
+    run.state.apply(2, &Event::RunReset).unwrap();
+    assert!(run.state.reset && next(&run.state, 3) == Next::Finish);
+    assert_eq!(run.state.cleanup, Some(("reset".into(), String::new())));
+    for event in [Event::RunReset, started(true), started(false), Event::RunCanceled] {
+        assert!(run.state.clone().apply(3, &event).is_err(), "{event:?}");
+    }
+    let (cleaning, _) = cleaning();
+    assert!(cleaning.state.clone().apply(1, &Event::RunReset).is_err(), "its cleanup is open");
 }
 
 #[test]

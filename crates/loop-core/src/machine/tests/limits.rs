@@ -155,6 +155,42 @@ fn an_interruption_does_not_move_the_deadline() {
 }
 
 #[test]
+fn a_pause_moves_the_deadline_by_its_own_length() {
+    let mut spec = spec();
+    spec.limits.active_deadline_seconds = Some(100);
+    let mut run = Run::new(spec);
+    run.iterations(&[answers(work("a"))]);
+    let before = run.state.started_ms;
+    run.now = before + 60_000;
+    run.append(Event::RunPaused);
+    assert_eq!(next(&run.state, run.now), Next::Finish);
+    run.now += 1_000_000;
+    run.append(started(false));
+    let moved = run.state.started_ms;
+    assert!((before + 1_000_000..=before + 1_002_000).contains(&moved), "{before} {moved}");
+    assert!(matches!(next(&run.state, moved + 99_999), Next::Run(_)));
+    assert!(matches!(next(&run.state, moved + 100_000), Next::Record(Event::RunFailed { .. })));
+}
+
+#[test]
+fn the_budget_is_checked_before_agents_only_and_another_try_gets_as_much_again() {
+    let mut spec = spec();
+    spec.limits.cost_usd = Some("0.5".into());
+    let mut run = Run::new(spec);
+    run.iterations(&[answers(work("a"))]);
+    run.state.usage.cost_nano_usd = 499_999_999;
+    assert!(matches!(next(&run.state, run.now), Next::Run(_)));
+    run.state.usage.cost_nano_usd = 500_000_000;
+    let Next::Record(end) = next(&run.state, run.now) else { panic!("the budget is used") };
+    run.append(end);
+    assert_eq!(run.end().1, "budget_exceeded:cost");
+    run.append(started(true));
+    assert!(matches!(next(&run.state, run.now), Next::Run(_)));
+    run.state.usage.cost_nano_usd = 1_000_000_000;
+    assert!(matches!(next(&run.state, run.now), Next::Record(Event::RunFailed { .. })));
+}
+
+#[test]
 fn what_has_been_merged_is_completed_also_after_the_deadline() {
     let mut spec = spec();
     spec.limits.active_deadline_seconds = Some(100);

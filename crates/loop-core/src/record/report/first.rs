@@ -15,7 +15,9 @@ pub(super) fn write(page: &mut Page, history: &History) {
     page.section("What to look at first");
     let found = [end(history), doubts(history), trouble(history), left(history)].concat();
     if found.is_empty() {
-        page.nothing("Nothing stands out: completed on evidence, without refusals, repairs or findings.");
+        page.nothing(
+            "Nothing stands out: completed on evidence, without refusals, repairs or findings about tests.",
+        );
     }
     for (at, (name, count, sentence)) in found.iter().enumerate() {
         let count = count.map(|count| format!(" ({count})")).unwrap_or_default();

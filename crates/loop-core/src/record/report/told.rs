@@ -58,7 +58,9 @@ fn repairs(page: &mut Page, history: &History) {
             ("about tests", &work.findings),
         ];
         for (what, texts) in kinds {
-            texts.iter().for_each(|text| about(page, iteration, what, text));
+            for text in texts {
+                about(page, iteration, what, text);
+            }
         }
     }
     if page.text.len() == before {
