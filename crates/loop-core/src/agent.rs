@@ -27,6 +27,8 @@ pub struct Adapter {
     pub program: Option<&'static str>,
     /// How to get the command, for who has not got it.
     pub install: &'static str,
+    /// How to get access, for whom the service refuses.
+    pub access: &'static str,
     /// Model when the user names none (CFG-11).
     pub default_model: Option<&'static str>,
     /// Arguments in groups. A group with a `{{variable}}` is left out where the variable has no value. The variables

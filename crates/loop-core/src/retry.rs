@@ -22,6 +22,8 @@ pub(crate) enum Ending {
     Failed,
     /// The model's service failed.
     Transient,
+    /// It failed in a way that no further try can change: no login, nothing left to pay with.
+    Hopeless,
     /// The session that it was to continue does not exist.
     SessionLost,
     /// A rate limit that resets after so many milliseconds.
@@ -81,7 +83,7 @@ pub(crate) fn decide(ending: Ending, used: &mut Used, retries: u32, backoff_seco
             used.retries += 1;
             Decision::Again(backoff_ms)
         }
-        Ending::Limited { .. } | Ending::SessionLost | Ending::Failed => Decision::GiveUp,
+        Ending::Limited { .. } | Ending::SessionLost | Ending::Hopeless | Ending::Failed => Decision::GiveUp,
     }
 }
 
@@ -138,6 +140,11 @@ mod tests {
             assert_eq!(decide(ending, &mut used, 0, 5), Decision::Again(1000));
         }
         assert_eq!(decide(ending, &mut used, 0, 5), Decision::GiveUp);
+    }
+
+    #[test]
+    fn without_a_login_nothing_is_tried_again() {
+        assert_eq!(decide(Ending::Hopeless, &mut Used::default(), 9, 5), Decision::GiveUp);
     }
 
     #[test]

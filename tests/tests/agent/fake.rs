@@ -150,8 +150,9 @@ fn a_limit_is_waited_out_and_costs_no_retry() {
 
 #[test]
 fn who_is_not_logged_in_is_told_so_in_the_words_of_the_cli() {
-    let (world, said) = in_mode("no-login", &json!({}));
-    assert_eq!(failed(&world, &said, &["Not logged in · Please run /login"]), "auth");
+    let (world, said) = in_mode("no-login", &json!({"loop": {"retries": 3}}));
+    let words = ["Not logged in · Please run /login", "log in with `claude`, or set ANTHROPIC_API_KEY"];
+    assert_eq!(failed(&world, &said, &words), "auth");
     assert!(records(&world, "AGENT_RETRY").is_empty(), "trying again brings no login");
 }
 

@@ -49,6 +49,7 @@ fn went_on(world: &World, endpoint: &Endpoint) {
     assert_eq!(run["status"]["phase"], "Completed");
     assert_eq!(run["status"]["progress"]["iteration"], 1);
     assert_eq!(world.git(&["show", "agent/files:two.txt"]), "two");
+    assert_eq!(loop_tests::check::check(&world.run_folder()), Vec::<String>::new());
     assert_eq!(accounted(world, endpoint), 1, "the process that was killed could not say all");
     assert_eq!(world.leftovers(), Vec::<String>::new());
 }

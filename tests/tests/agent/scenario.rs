@@ -156,7 +156,9 @@ fn results(world: &World, beginning: &str) -> u64 {
     let mut sum = 0;
     for path in files(&folder) {
         let name = path.strip_prefix(&folder).expect("below it").to_string_lossy().into_owned();
-        if !name.starts_with(beginning) || !name.ends_with(".jsonl") {
+        if !name.starts_with(beginning)
+            || std::path::Path::new(&name).extension().is_none_or(|kind| kind != "jsonl")
+        {
             continue;
         }
         let text = fs::read_to_string(&path).expect("a raw log");

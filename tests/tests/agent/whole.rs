@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use loop_tests::check::check;
 use loop_tests::endpoint::{Endpoint, KEY, says, uses};
 use loop_tests::{World, confined};
 use serde_json::{Value, json};
@@ -102,6 +103,7 @@ fn claude_works_is_reviewed_repairs_and_is_merged() {
     the_journal_is_true(&world);
     the_artifacts_are_true(&world);
     the_postmortem_is_an_opinion(&world);
+    assert_eq!(check(&world.run_folder()), Vec::<String>::new(), "every number follows from the journal");
     if confined() {
         assert_eq!(home(&world), before, "HOME is as it was");
     }

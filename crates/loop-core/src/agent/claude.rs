@@ -18,6 +18,7 @@ pub static CLAUDE: Adapter = Adapter {
     name: "claude",
     program: Some("claude"),
     install: "install it with `npm install -g @anthropic-ai/claude-code` and log in once with `claude`, or set ANTHROPIC_API_KEY",
+    access: "log in with `claude`, or set ANTHROPIC_API_KEY to a key that is valid and paid for",
     default_model: Some("opus"),
     arguments: &[
         &["-p", "--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions"],

@@ -7,6 +7,7 @@ pub static SCRIPT: Adapter = Adapter {
     name: "script",
     program: None,
     install: "",
+    access: "",
     default_model: None,
     arguments: &[],
     environment: &[],

@@ -185,9 +185,14 @@ impl Engine<'_> {
         let conclusion = match &outcome {
             // What kills its own executor has failed, and not the engine.
             Err(error) => Conclusion { ending: Ending::Failed, word: "crash", complaint: error.to_string() },
-            Ok(outcome) if reports => {
-                ending::of_report(outcome, output.reading(), cut, &output.tail(), store::now_ms())
-            }
+            Ok(outcome) if reports => ending::of_report(
+                outcome,
+                output.reading(),
+                cut,
+                &output.tail(),
+                store::now_ms(),
+                call.adapter.access,
+            ),
             Ok(outcome) => ending::of_text(outcome, cut, &output.tail()),
         };
         if reports {

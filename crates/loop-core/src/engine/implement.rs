@@ -8,7 +8,7 @@ use loop_api::completion;
 use loop_api::journal::{Event, Implemented, Outcome};
 use loop_api::phase::WatchdogAction;
 
-use super::ask::Question;
+use super::ask::{Answer, Question};
 use super::{Engine, Finished, Halt};
 use crate::far::Collected;
 use crate::machine::{Step, watchdog};
@@ -42,17 +42,21 @@ impl Engine<'_> {
             let head = judged.head.clone();
             self.append(Event::Checkpoint { step_id: step_id.to_owned(), head, snapshot: judged.snapshot })
                 .map_err(Halt::Fatal)?;
-            let reason = format!("runner_execution_failed:{}", answer.complaint);
-            let message = format!(
-                "the agent failed: {}; its log is {}; `loopctl resume` tries again from the last checkpoint",
-                answer.complaint,
-                self.run.join(&output_path).display()
-            );
-            let outcome = Outcome::Failed { reason, message };
-            return Ok(Finished { exit_code: answer.code, output_path, output: answer.output, outcome });
+            return Ok(self.agent_failed(answer, output_path));
         }
         let outcome = Outcome::Implemented(Box::new(judged));
         Ok(Finished { exit_code: answer.code, output_path, output: answer.output, outcome })
+    }
+
+    /// The end of a step whose agent failed for good.
+    pub(super) fn agent_failed(&self, answer: Answer, output_path: String) -> Finished {
+        let Answer { code, complaint, output, .. } = answer;
+        let message = format!(
+            "the agent failed: {complaint}; its log is {}; `loopctl resume` tries again from the last checkpoint",
+            self.run.join(&output_path).display()
+        );
+        let outcome = Outcome::Failed { reason: format!("runner_execution_failed:{complaint}"), message };
+        Finished { exit_code: code, output_path, output, outcome }
     }
 
     /// The watchdog's advice, when the iteration before earned a rewrite.

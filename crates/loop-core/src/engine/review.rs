@@ -39,6 +39,10 @@ impl Engine<'_> {
         let answer = self.ask_agent(&Question { step, step_id, output_path: &output_path, prompt: &text });
         self.reviewer = None;
         let answer = answer?;
+        if answer.ending == Ending::Hopeless {
+            // Whoever reviews next fails in the same way, while implementing goes on to cost.
+            return Ok(self.agent_failed(answer, output_path));
+        }
         // A reviewer that failed has not approved; the loop goes on by its limits instead of asking for ever (BUG-8).
         let (verdict, findings) = if answer.ending == Ending::Worked {
             prompt::read_verdict(&answer.message)

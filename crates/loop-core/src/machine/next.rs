@@ -86,7 +86,8 @@ pub fn next(state: &State, now: i64) -> Next {
     }
     if let Some((phase, reason, message)) = &state.step_failure {
         // An engine's own trouble in an agent step is not the agent's.
-        let agents = *phase == StepPhase::Implementation && reason.starts_with("runner_execution_failed");
+        let asks = matches!(phase, StepPhase::Implementation | StepPhase::Review);
+        let agents = asks && reason.starts_with("runner_execution_failed");
         let exit_reason = if agents { ExitReason::AgentFailed } else { ExitReason::Failed };
         return Next::Record(Event::RunFailed {
             exit_reason,

@@ -34,8 +34,9 @@ pub(super) fn report(out: &mut dyn Write) {
         // The first round warms the disk cache.
         .skip(1)
         .collect();
-    let of = |pick: &dyn Fn(&(f64, f64, f64, u64)) -> f64| median(rounds.iter().map(pick).collect());
-    let (cat, reading, engine) = (of(&|round| round.0), of(&|round| round.1), of(&|round| round.2));
+    let cat = median(rounds.iter().map(|round| round.0).collect());
+    let reading = median(rounds.iter().map(|round| round.1).collect());
+    let engine = median(rounds.iter().map(|round| round.2).collect());
     let resident = rounds.iter().map(|round| round.3).max().unwrap_or(0);
     let speed = |seconds: f64| STREAM as f64 / 1e6 / seconds;
     let lines = [

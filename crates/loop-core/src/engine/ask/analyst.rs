@@ -106,7 +106,8 @@ impl Engine<'_> {
         output.end().and_then(|()| output.finish()).map_err(|error| format!("its log: {error}"))?;
         let cut = cut.get().filter(|_| outcome.ended == crate::exec::Ended::Canceled);
         let reading = output.reading();
-        let conclusion = ending::of_report(&outcome, reading, cut, &output.tail(), store::now_ms());
+        let conclusion =
+            ending::of_report(&outcome, reading, cut, &output.tail(), store::now_ms(), adapter.access);
         let complaint =
             if conclusion.ending == Ending::Worked { String::new() } else { conclusion.complaint };
         Ok(Analysis { text: reading.message.clone(), usage: reading.usage(), complaint })

@@ -44,6 +44,7 @@ pub(super) fn of_report(
     cut: Option<Cut>,
     tail: &str,
     now_ms: i64,
+    access: &str,
 ) -> Conclusion {
     if cut == Some(Cut::Stopped) {
         return Conclusion::new(Ending::Failed, "stopped", "stopped");
@@ -59,9 +60,14 @@ pub(super) fn of_report(
             }
             Class::Overloaded | Class::Network => Ending::Transient,
             Class::SessionLost => Ending::SessionLost,
-            Class::Auth | Class::Billing | Class::Context | Class::MaxTurns | Class::Crash => Ending::Failed,
+            Class::Auth | Class::Billing => Ending::Hopeless,
+            Class::Context | Class::MaxTurns | Class::Crash => Ending::Failed,
         };
-        return Conclusion::new(ending, class.as_str(), short(said));
+        let mut complaint = short(said);
+        if ending == Ending::Hopeless {
+            complaint = format!("{complaint}; {access}");
+        }
+        return Conclusion::new(ending, class.as_str(), complaint);
     }
     let (word, complaint) = match (outcome.ended, cut) {
         (_, Some(Cut::Silent(seconds))) => {
@@ -134,7 +140,7 @@ mod tests {
         let mut reading = Reading::default();
         reading.message = message.map(str::to_owned);
         reading.class = class;
-        of_report(&outcome(code, ended), &reading, None, "first\nlast\n", 0)
+        of_report(&outcome(code, ended), &reading, None, "first\nlast\n", 0, "get a key")
     }
 
     #[test]
@@ -153,21 +159,24 @@ mod tests {
         assert_eq!(ending(Class::Overloaded), Ending::Transient);
         assert_eq!(ending(Class::Network), Ending::Transient);
         assert_eq!(ending(Class::SessionLost), Ending::SessionLost);
-        assert_eq!(ending(Class::Auth), Ending::Failed);
+        assert_eq!(ending(Class::Auth), Ending::Hopeless);
+        assert_eq!(ending(Class::Billing), Ending::Hopeless);
+        assert_eq!(ending(Class::Crash), Ending::Failed);
         let login = report(Some("Not logged in\nmore"), Some(Class::Auth), 1, Ended::Exited);
-        assert_eq!((login.word, login.complaint.as_str()), ("auth", "Not logged in"));
+        assert_eq!((login.word, login.complaint.as_str()), ("auth", "Not logged in; get a key"));
     }
 
     #[test]
     fn silence_is_named_by_its_kind() {
         assert_eq!(report(None, None, 0, Ended::Idle).word, "idle");
         let cut = Some(Cut::Silent(3));
-        let silent = of_report(&outcome(0, Ended::Canceled), &Reading::default(), cut, "", 0);
+        let silent = of_report(&outcome(0, Ended::Canceled), &Reading::default(), cut, "", 0, "");
         assert_eq!(
             (silent.word, silent.complaint.as_str()),
             ("start_timeout", "no output within 3 s of its start")
         );
-        let stopped = of_report(&outcome(0, Ended::Canceled), &Reading::default(), Some(Cut::Stopped), "", 0);
+        let stopped =
+            of_report(&outcome(0, Ended::Canceled), &Reading::default(), Some(Cut::Stopped), "", 0, "");
         assert_eq!(stopped.word, "stopped");
     }
 }
