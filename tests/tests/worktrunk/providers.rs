@@ -32,7 +32,7 @@ fn auto_and_worktrunk_take_worktrunk_and_git_does_not() {
 }
 
 #[test]
-fn the_users_own_template_holds_and_a_configuration_that_is_named_wins() {
+fn bug_25_the_path_is_worktrunks_own_also_by_a_configuration_that_is_named() {
     let Some(wt) = real_wt() else { return };
     let world = world_with(&wt, &[KEEP]);
     let home = world.path("home/.config/worktrunk/config.toml");
@@ -95,7 +95,7 @@ fn a_place_that_cannot_be_is_refused_before_the_start() {
 }
 
 #[test]
-fn ignored_files_of_the_primary_checkout_are_copied_when_asked_for() {
+fn bug_25_ignored_files_are_copied_into_the_new_worktree() {
     let Some(wt) = real_wt() else { return };
     // The agent fails without the copied file.
     let agent = loop_tests::HONEST.replace("fi\nfor", "fi\ngrep -q cached build/deep/cache\nfor");
@@ -123,7 +123,7 @@ fn a_copy_that_fails_is_a_warning() {
 }
 
 #[test]
-fn removal_is_waited_for_and_keeps_the_branch() {
+fn bug_25_removal_is_waited_for_and_keeps_the_branch() {
     let Some(wt) = real_wt() else { return };
     let world = world_with(&wt, &[]);
     let (said, run) = world.run(RUN);
@@ -165,7 +165,7 @@ fn a_branch_that_vanishes_with_the_worktree_is_made_again() {
 }
 
 #[test]
-fn a_second_run_gets_the_next_branch_and_its_place() {
+fn bug_25_a_branch_that_exists_is_no_failure() {
     let Some(wt) = real_wt() else { return };
     let world = world_with(&wt, &[KEEP]);
     world.git(&["branch", "run/files"]);

@@ -1,6 +1,6 @@
 //! Who will make the worktree: settled and tried before a run is made, and settled anew when it is prepared (WT-2).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use loop_api::run::{LoopRunSpec, WorktreeHooks};
 
@@ -66,27 +66,24 @@ pub(super) fn place(
     (branch, base): (&str, &str),
     scratch: &Path,
 ) -> Result<(), Error> {
-    let (path, elsewhere) = match &provided.worktrunk {
-        Some(worktrunk) => {
-            let path = worktrunk.place(branch, base, scratch).map_err(|reason| {
-                Error::Refused(format!(
-                    "Worktrunk does not say where the run's worktree would go: {reason}; put that right, or let git \
-                     make it with --worktree-provider git"
-                ))
-            })?;
-            (path, "worktree-path in Worktrunk's configuration, or --worktree-provider git")
-        }
-        None => {
-            let path = worktree_path(root, &spec.worktree.path_template, branch).map_err(|reason| {
-                Error::Refused(format!("{reason}; set another with --worktree-path-template"))
-            })?;
-            (path, "--worktree-path-template")
-        }
+    let (path, elsewhere) = if let Some(worktrunk) = &provided.worktrunk {
+        let path = worktrunk.place(branch, base, scratch).map_err(|reason| {
+            Error::Refused(format!(
+                "Worktrunk does not say where the run's worktree would go: {reason}; put that right, or let git make \
+                 it with --worktree-provider git"
+            ))
+        })?;
+        (path, "worktree-path in Worktrunk's configuration, or --worktree-provider git")
+    } else {
+        let path = worktree_path(root, &spec.worktree.path_template, branch).map_err(|reason| {
+            Error::Refused(format!("{reason}; set another with --worktree-path-template"))
+        })?;
+        (path, "--worktree-path-template")
     };
     free(root, &path, elsewhere)
 }
 
-fn free(root: &Path, path: &PathBuf, elsewhere: &str) -> Result<(), Error> {
+fn free(root: &Path, path: &Path, elsewhere: &str) -> Result<(), Error> {
     let shown = path.display();
     if path.symlink_metadata().is_ok() {
         return refuse(format!(
@@ -112,7 +109,7 @@ mod tests {
     use super::expanded;
 
     #[test]
-    fn a_tilde_at_the_beginning_is_the_home() {
+    fn bug_24_a_tilde_at_the_beginning_is_the_home() {
         assert_eq!(expanded("~/bin/wt", Some("/home/ada/")), "/home/ada/bin/wt");
         for (path, home) in
             [("~/bin/wt", None), ("~ada/wt", Some("/h")), ("a/~/b", Some("/h")), ("wt", Some("/h"))]

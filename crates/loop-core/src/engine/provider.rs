@@ -37,17 +37,14 @@ impl Engine<'_> {
     /// Where the worktree of a free branch would go.
     pub(super) fn place(&self, provided: &Provided, branch: &str, base: &str) -> Result<PathBuf, Halt> {
         let failed = |message| Halt::failed("run_error", message);
-        let (path, remedy) = match &provided.worktrunk {
-            Some(worktrunk) => {
-                let path = worktrunk.place(branch, base, &self.run.join("ask")).map_err(|reason| {
-                    failed(format!("Worktrunk does not say where the worktree would go: {reason}"))
-                })?;
-                (path, "set worktree-path in Worktrunk's configuration")
-            }
-            None => {
-                let template = &self.created.spec.worktree.path_template;
-                (worktree_path(&self.root, template, branch).map_err(failed)?, "set worktree_path_template")
-            }
+        let (path, remedy) = if let Some(worktrunk) = &provided.worktrunk {
+            let path = worktrunk.place(branch, base, &self.run.join("ask")).map_err(|reason| {
+                failed(format!("Worktrunk does not say where the worktree would go: {reason}"))
+            })?;
+            (path, "set worktree-path in Worktrunk's configuration")
+        } else {
+            let template = &self.created.spec.worktree.path_template;
+            (worktree_path(&self.root, template, branch).map_err(failed)?, "set worktree_path_template")
         };
         let shown = path.display();
         if path.exists() {

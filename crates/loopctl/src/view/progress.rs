@@ -10,7 +10,11 @@ use crate::printer::{BAD, BOLD, DIM, GOOD, paint};
 /// The lines for an event; `state` is the state after it.
 pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
     match &record.event {
+        Event::WorktreeProviderSelected { provider, reason } if !reason.is_empty() => {
+            vec![paint(DIM, &format!("{provider} makes the worktree, as {}", clean::text(reason)))]
+        }
         Event::RunCreated(_)
+        | Event::WorktreeProviderSelected { .. }
         | Event::WorktreeCreating(_)
         | Event::IterationFinished { .. }
         | Event::AgentStarted { resumed: false, .. } => Vec::new(),
@@ -18,10 +22,6 @@ pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
             let name = state.created.as_ref().map_or("", |created| created.name.as_str());
             vec![format!("run {} ({isolation})", paint(BOLD, name))]
         }
-        Event::WorktreeProviderSelected { provider, reason } if !reason.is_empty() => {
-            vec![paint(DIM, &format!("{provider} makes the worktree, as {}", clean::text(reason)))]
-        }
-        Event::WorktreeProviderSelected { .. } => Vec::new(),
         Event::WorktreeCreated(facts) => {
             let mut lines = vec![format!(
                 "worktree {} on {} from {}",
