@@ -1,6 +1,7 @@
 //! Harness of the upper rungs: a repository, an agent and `loopctl` in a folder of their own.
 
 pub mod endpoint;
+pub mod many;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
