@@ -29,8 +29,9 @@ fn branches(world: &World) -> String {
 }
 
 fn trusted_refs(world: &World) -> String {
-    let repository = fs::read_dir(world.data().join("repos")).unwrap().next().unwrap().unwrap().path();
-    world.git(&["--git-dir", repository.to_str().unwrap(), "for-each-ref", "--format=%(refname)"])
+    let mut repositories = fs::read_dir(world.data().join("repos")).expect("repositories");
+    let repository = repositories.next().expect("a repository").expect("a repository").path();
+    world.git(&["--git-dir", &repository.to_string_lossy(), "for-each-ref", "--format=%(refname)"])
 }
 
 #[test]

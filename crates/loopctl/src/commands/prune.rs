@@ -32,7 +32,7 @@ pub(super) fn run(store: &Store, arguments: &Prune) -> Result {
     if !arguments.dry_run {
         tidy::sweep(store);
     }
-    let going = choose(store, &all, arguments)?;
+    let going = choose(store, &all, arguments);
     if going.is_empty() {
         if !left_out {
             printer::say(
@@ -65,7 +65,7 @@ pub(super) fn run(store: &Store, arguments: &Prune) -> Result {
     Ok(OK)
 }
 
-fn choose(store: &Store, all: &[Listed], arguments: &Prune) -> Result<Vec<Going>> {
+fn choose(store: &Store, all: &[Listed], arguments: &Prune) -> Vec<Going> {
     let workspace = arguments
         .workspace
         .as_ref()
@@ -94,7 +94,7 @@ fn choose(store: &Store, all: &[Listed], arguments: &Prune) -> Result<Vec<Going>
         let bytes = tidy::size(dir.path()) + if worktree { tidy::size(path) } else { 0 };
         going.push(Going { run: run.clone(), worktree, bytes });
     }
-    Ok(going)
+    going
 }
 
 /// The table of what is to go.

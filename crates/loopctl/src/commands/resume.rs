@@ -48,7 +48,7 @@ fn go_on(store: &Store, recorded: &Recorded, arguments: &Resume) -> Result {
         return Err(Error::usage(format!("{name} is running already, in another process")));
     }
     // Evidence that is gone is written again from the journal.
-    if recorded.state.phase == RunPhase::Completed && !view::is_unfinished(&recorded) {
+    if recorded.state.phase == RunPhase::Completed && !view::is_unfinished(recorded) {
         return Err(Error::usage(format!("{name} is completed; there is nothing left to resume")));
     }
     if *detach {

@@ -77,7 +77,7 @@ fn without_evidence(run: &Recorded) -> Error {
     }
     Error::usage(format!(
         "{name} is not completed ({}), and only a completed run has evidence",
-        view::word(&run)
+        view::word(run)
     ))
 }
 
