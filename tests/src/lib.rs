@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod endpoint;
+pub mod many;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -6,6 +6,7 @@
 //!                    /cancel, /pause  exist when somebody asked the engine for it
 //!                    /*.log ...       artifacts
 //!                    /sandbox/        checkouts, HOMEs and temp folders of the far side
+//! DATA/index.jsonl                    what lists show of runs; may be removed at any time
 //! DATA/queue/                         who is at work, and who waits for its turn
 //! DATA/repos/<key>.git                the engine's own bare repository, one per workspace
 //! ```

@@ -11,14 +11,14 @@ mod liars;
 mod list;
 mod pause;
 mod prompt;
-mod prune;
+pub(crate) mod prune;
 mod report;
 mod reset;
 mod resume;
 mod run;
 mod tail;
 mod verify;
-mod worktrees;
+pub(crate) mod worktrees;
 
 pub(crate) use prune::age;
 

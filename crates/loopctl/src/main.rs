@@ -9,6 +9,8 @@ mod examples;
 mod live;
 mod printer;
 mod runs;
+#[cfg(test)]
+mod screens;
 mod view;
 
 use std::process::ExitCode;

@@ -197,8 +197,8 @@ fn every_key_is_there_once_and_its_field_takes_what_its_kind_gives() {
             _ => "some/text",
         };
         let config = parse("c", &format!("{}={value}\n", key.name)).unwrap();
-        resolve(&[config.patch.clone()]).unwrap();
-        queue(&[config.queue.clone()]).unwrap();
+        resolve(std::slice::from_ref(&config.patch)).unwrap();
+        queue(std::slice::from_ref(&config.queue)).unwrap();
         match key.field {
             Field::Spec(path) => {
                 let set = config.patch.pointer(path).unwrap();

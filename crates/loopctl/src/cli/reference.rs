@@ -62,3 +62,21 @@ fn the_table_has_every_exit_code_of_the_program() {
 fn the_command_line_is_well_formed() {
     Cli::command().debug_assert();
 }
+
+#[test]
+fn the_help_of_every_verb_teaches_by_example() {
+    let mut root = Cli::command();
+    root.build();
+    let mut verbs = 0;
+    for verb in root.get_subcommands().filter(|verb| verb.get_name() != "help" && !verb.is_hide_set()) {
+        let name = verb.get_name();
+        let help = verb.clone().render_long_help().to_string();
+        let example = format!("\n  loopctl {name}");
+        assert!(help.contains("Example") && help.contains(&example), "{name} has no example:\n{help}");
+        for argument in verb.get_arguments().filter(|argument| !argument.is_hide_set()) {
+            assert!(argument.get_help().is_some(), "{name} {argument} is not explained");
+        }
+        verbs += 1;
+    }
+    assert!(verbs >= 18, "only {verbs} verbs were found");
+}

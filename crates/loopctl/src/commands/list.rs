@@ -27,7 +27,7 @@ pub(super) fn run(store: &Store, arguments: &Listing) -> Result {
     let (chosen, matching) = choose(&all, arguments);
     match arguments.output {
         Some(Output::Name) => {
-            printer::data(&chosen.iter().map(|run| printer::name(&run.row.name)).collect::<String>())?
+            printer::data(&chosen.iter().map(|run| printer::name(&run.row.name)).collect::<String>())?;
         }
         Some(Output::Json | Output::Yaml) => {
             let mut objects = Vec::new();

@@ -18,11 +18,13 @@ const USUAL: i64 = 30 * DAY;
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// A run that is to go.
-struct Going {
-    run: Listed,
+pub(crate) struct Going {
+    /// The run.
+    pub(crate) run: Listed,
     /// Whether its worktree is still there, and no other run's.
-    worktree: bool,
-    bytes: u64,
+    pub(crate) worktree: bool,
+    /// What record and worktree take up.
+    pub(crate) bytes: u64,
 }
 
 pub(super) fn run(store: &Store, arguments: &Prune) -> Result {
@@ -30,7 +32,7 @@ pub(super) fn run(store: &Store, arguments: &Prune) -> Result {
     if !arguments.dry_run {
         tidy::sweep(store);
     }
-    let going = choose(store, &all, arguments)?;
+    let going = choose(store, &all, arguments);
     if going.is_empty() {
         if !left_out {
             printer::say(
@@ -39,7 +41,7 @@ pub(super) fn run(store: &Store, arguments: &Prune) -> Result {
         }
         return Ok(OK);
     }
-    printer::data(&text(&going))?;
+    printer::data(&text(&going, printer::width()))?;
     let total = view::bytes(going.iter().map(|one| one.bytes).sum());
     let what = view::count(going.len(), "run");
     if arguments.dry_run {
@@ -63,7 +65,7 @@ pub(super) fn run(store: &Store, arguments: &Prune) -> Result {
     Ok(OK)
 }
 
-fn choose(store: &Store, all: &[Listed], arguments: &Prune) -> Result<Vec<Going>> {
+fn choose(store: &Store, all: &[Listed], arguments: &Prune) -> Vec<Going> {
     let workspace = arguments
         .workspace
         .as_ref()
@@ -92,10 +94,11 @@ fn choose(store: &Store, all: &[Listed], arguments: &Prune) -> Result<Vec<Going>
         let bytes = tidy::size(dir.path()) + if worktree { tidy::size(path) } else { 0 };
         going.push(Going { run: run.clone(), worktree, bytes });
     }
-    Ok(going)
+    going
 }
 
-fn text(going: &[Going]) -> String {
+/// The table of what is to go.
+pub(crate) fn text(going: &[Going], width: Option<usize>) -> String {
     let mut rows = vec![["NAME", "PHASE", "ENDED", "SIZE", "WORKTREE"].map(str::to_owned).to_vec()];
     for Going { run, worktree, bytes } in going {
         let row = &run.row;
@@ -107,7 +110,7 @@ fn text(going: &[Going]) -> String {
             if *worktree { runs::shown(Path::new(&row.worktree)) } else { "-".into() },
         ]);
     }
-    table(rows, printer::width(), &["WORKTREE", "ENDED"])
+    table(rows, width, &["WORKTREE", "ENDED"])
 }
 
 /// Removes a run; gives a sentence for each thing that stays, and then its record stays too.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use loop_api::journal::{Event, Outcome, Record};
 use loop_core::git::Trusted;
 use loop_core::store::{Store, read_journal};
-use loop_core::tidy;
+use loop_core::tidy::{self, Worktree};
 
 use super::{cancel, drive};
 use crate::cli::{WorktreeRm, Worktrees};
@@ -22,9 +22,15 @@ pub(super) fn list(store: &Store, arguments: &Worktrees) -> Result {
         Error::usage(format!("{} is in no git repository; name one with --workspace", folder.display()))
     })?;
     let found = tidy::worktrees(&root).map_err(|error| Error::failed(error.to_string()))?;
+    printer::data(&text(&found, &all, printer::width()))?;
+    Ok(OK)
+}
+
+/// The table of worktrees.
+pub(crate) fn text(found: &[Worktree], all: &[Listed], width: Option<usize>) -> String {
     let mut rows = vec![["PATH", "BRANCH", "PHASE", "RUN"].map(str::to_owned).to_vec()];
-    for worktree in &found {
-        let owner = owner(&all, &worktree.path);
+    for worktree in found {
+        let owner = owner(all, &worktree.path);
         rows.push(vec![
             runs::shown(&worktree.path),
             worktree.branch.clone().unwrap_or_else(|| "-".into()),
@@ -32,8 +38,7 @@ pub(super) fn list(store: &Store, arguments: &Worktrees) -> Result {
             owner.map_or("-", |run| &run.row.name).to_owned(),
         ]);
     }
-    printer::data(&table(rows, printer::width(), &["BRANCH"]))?;
-    Ok(OK)
+    table(rows, width, &["BRANCH"])
 }
 
 /// The run that a worktree is for.

@@ -15,7 +15,7 @@ pub(crate) struct Columns {
 
 impl Columns {
     /// Rows as lines. With a width, columns of `yielding` titles (the first row's, the least wanted first) are narrowed
-    /// and left out until the rest fits; the first column gives way last of all. Without one nothing is cut.
+    /// and left out until the rest fits; then the widest give way. Without one nothing is cut.
     pub(crate) fn lines(
         &mut self,
         mut rows: Vec<Vec<String>>,
@@ -60,9 +60,13 @@ fn fit(rows: &mut [Vec<String>], widths: &mut Vec<usize>, width: usize, yielding
             }
         }
     }
-    let over = excess(widths);
-    if let Some(first) = widths.first_mut() {
-        *first = first.saturating_sub(over).max(NARROW).min(*first);
+    // Last of all the widest give way, as long as something of them is left.
+    loop {
+        let over = excess(widths);
+        let Some(widest) = widths.iter_mut().max().filter(|widest| over > 0 && **widest > NARROW) else {
+            return;
+        };
+        *widest -= 1;
     }
 }
 
@@ -106,9 +110,9 @@ mod tests {
     }
 
     #[test]
-    fn a_column_is_narrowed_then_left_out_and_the_first_gives_way_last() {
+    fn a_column_is_narrowed_then_left_out_and_then_the_widest_gives_way() {
         let narrowed = table(rows(), Some(40), &["REASON"]);
-        assert!(narrowed.contains("files-12345   a reason that go\u{2026}   Failed\n"), "{narrowed}");
+        assert!(narrowed.contains("files-12345   a reason that g\u{2026}   Failed\n"), "{narrowed}");
         let left_out = table(rows(), Some(25), &["REASON"]);
         assert!(left_out.starts_with("NAME          PHASE\nfiles-12345   Failed\n"), "{left_out}");
         let last = table(rows(), Some(20), &["REASON"]);

@@ -138,7 +138,7 @@ fn delivery(run: &Recorded, lines: &mut Vec<String>) {
             ));
         }
         Some((status, _)) if status == "reset" => {
-            lines.push("  worktree   given up, and so is the branch".into())
+            lines.push("  worktree   given up, and so is the branch".into());
         }
         Some((_, message)) => lines.push(format!("  worktree   {} (kept: {message})", facts.worktree_path)),
         None => lines.push(format!("  worktree   {}", facts.worktree_path)),

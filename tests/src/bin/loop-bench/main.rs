@@ -1,7 +1,8 @@
 //! The benchmark: what the loop costs over doing the same by hand, as ratios within one run.
 //!
-//! `cargo run --release -p loop-tests --bin loop-bench [overhead] [output] [stream]`; build loopctl first.
+//! `cargo run --release -p loop-tests --bin loop-bench [overhead] [output] [stream] [list]`; build loopctl first.
 
+mod list;
 mod stream;
 
 use std::fs::{self, File};
@@ -53,6 +54,9 @@ fn main() {
             cat / ours
         );
         writeln!(out, "{line}").expect("stdout");
+    }
+    if on("list") {
+        list::report(&mut out);
     }
     if on("stream") {
         stream::report(&mut out);

@@ -238,8 +238,8 @@ impl Maker {
             context_files: Vec::new(),
             search_path: "/bin".into(),
             queue: loop_api::run::QueueSettings::default(),
-            config_source: Default::default(),
-            log_dir: Default::default(),
+            config_source: None,
+            log_dir: String::new(),
             spec,
         }))
     }
