@@ -180,7 +180,10 @@ The reports are an agent's opinion. They change nothing about the run.")]
   loopctl verify --evidence evidence.json --repository ~/src/app")]
     Verify(Verify),
     /// Show the settings of runs and where they come from, or begin a configuration file
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  loopctl config show\n  loopctl config init && git add .loop/config"
+    )]
     Config(Config),
     /// Print a completion script
     #[command(after_help = "Examples:
