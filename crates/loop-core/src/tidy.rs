@@ -183,6 +183,19 @@ pub fn remove_record(store: &Store, uid: &str, run: &RunDir) -> io::Result<()> {
     far::remove(&going).map_err(io::Error::other)
 }
 
+/// Where the copy of a record is in its workspace (ART-2).
+pub fn copy(root: &Path, uid: &str) -> PathBuf {
+    root.join("logs/loop").join(format!("run-{uid}"))
+}
+
+/// Removes that copy; one that is not there is no error.
+///
+/// # Errors
+/// When the file system says no.
+pub fn remove_copy(root: &Path, uid: &str) -> io::Result<()> {
+    far::remove(&copy(root, uid)).map_err(io::Error::other)
+}
+
 /// Removes what a killed removal left.
 pub fn sweep(store: &Store) {
     for entry in fs::read_dir(store.root().join("runs")).into_iter().flatten().flatten() {

@@ -146,7 +146,7 @@ Nothing in it is saved.")]
   loopctl prune --workspace . --keep 0 --yes
 
 Without --older-than and --keep, runs that ended 30 days ago or earlier go. Runs that are not over stay, and so do the
-branches of all, and the copies of records under logs/loop/ of a workspace.")]
+branches of all, and without --copies the copies of records under logs/loop/ of a workspace.")]
     Prune(Prune),
     /// Drive a run in a process of its own
     #[command(name = "__drive", hide = true)]
@@ -609,6 +609,9 @@ pub(crate) struct Prune {
     /// Only runs of the repository that this folder is in; `.` is the one here
     #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath)]
     pub(crate) workspace: Option<PathBuf>,
+    /// Remove the copies of the records under logs/loop/ of the workspaces, too
+    #[arg(long)]
+    pub(crate) copies: bool,
     /// Say what would be removed, and remove nothing
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,

@@ -233,4 +233,10 @@ fn prune_says_what_would_go_and_then_removes_just_that() {
     assert_eq!(fs::read_dir(world.data().join("runs")).unwrap().count(), 0);
     assert_eq!(fs::read_dir(world.app().join("logs/loop")).unwrap().count(), copies, "copies stay");
     assert_eq!(world.loopctl(&["prune", "--older-than", "soon"]).code, 2);
+    let third = failed(&world);
+    let with_copies = fs::read_dir(world.app().join("logs/loop")).unwrap().count();
+    assert_eq!(with_copies, copies + 1, "{third}");
+    let done = world.loopctl(&["prune", "--keep", "0", "--copies", "-y"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(fs::read_dir(world.app().join("logs/loop")).unwrap().count(), copies);
 }

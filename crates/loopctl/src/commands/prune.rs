@@ -53,7 +53,7 @@ pub(super) fn run(store: &Store, arguments: &Prune) -> Result {
     ask::confirm(&question, arguments.yes)?;
     let mut failed = 0;
     for one in &going {
-        for sentence in remove(store, one) {
+        for sentence in remove(store, one, arguments.copies) {
             printer::say(&format!("warning: {}: {sentence}", one.run.row.name));
             failed += 1;
         }
@@ -91,7 +91,10 @@ fn choose(store: &Store, all: &[Listed], arguments: &Prune) -> Vec<Going> {
         let there = !run.row.worktree.is_empty() && path.symlink_metadata().is_ok();
         let worktree =
             there && runs::successor_in(all, &run.row.uid, &run.row.worktree, &run.row.branch).is_none();
-        let bytes = tidy::size(dir.path()) + if worktree { tidy::size(path) } else { 0 };
+        let copy = tidy::copy(Path::new(&run.row.workspace), &run.row.uid);
+        let bytes = tidy::size(dir.path())
+            + if worktree { tidy::size(path) } else { 0 }
+            + if arguments.copies { tidy::size(&copy) } else { 0 };
         going.push(Going { run: run.clone(), worktree, bytes });
     }
     going
@@ -114,7 +117,7 @@ pub(crate) fn text(going: &[Going], width: Option<usize>) -> String {
 }
 
 /// Removes a run; gives a sentence for each thing that stays, and then its record stays too.
-fn remove(store: &Store, going: &Going) -> Vec<String> {
+fn remove(store: &Store, going: &Going, copies: bool) -> Vec<String> {
     let row = &going.run.row;
     let dir = store.run(&row.uid);
     let Ok(Some(_lock)) = dir.lock() else { return vec!["somebody works on it by now; it stays".into()] };
@@ -125,6 +128,9 @@ fn remove(store: &Store, going: &Going) -> Vec<String> {
     }
     if root.exists() {
         left.extend(tidy::unmark(root, &row.uid).err().map(|error| error.to_string()));
+    }
+    if copies {
+        left.extend(tidy::remove_copy(root, &row.uid).err().map(|error| format!("its copy stays: {error}")));
     }
     let place = store.trusted_repository(root);
     if place.exists() {
