@@ -40,9 +40,20 @@ fn asked(history: &History<'_>) -> Vec<String> {
         ("base branch", text(created, "base_branch")),
         ("base commit", text(created, "base_commit")),
         ("target branch", text(created, "target_branch")),
-        ("agent", text(&spec["agent"], "adapter")),
-        ("model", &history.model(false).unwrap_or_default()),
     ] {
+        quote(&mut lines, key, value);
+    }
+    if let Some(sources) = created["config_source"].as_array() {
+        lines.extend(sources.iter().map(|source| {
+            format!("configuration: {} ({})", quoted(text(source, "path")), text(source, "place"))
+        }));
+        if sources.is_empty() {
+            lines.push("configuration: none".into());
+        }
+    }
+    for (key, value) in
+        [("agent", text(&spec["agent"], "adapter")), ("model", &history.model(false).unwrap_or_default())]
+    {
         quote(&mut lines, key, value);
     }
     if spec["review"]["enabled"] == true {
