@@ -57,12 +57,18 @@ pub(super) fn run(arguments: &Demo) -> Result {
     let code = drive::to_the_end(&store, &new.uid, false)?;
     let recorded = runs::find(&store, &new.uid)?;
     let mut text = view::summary::text(&recorded);
+    let repository = repository.display();
+    text.push_str(&match &recorded.state.merged {
+        Some(merged) => format!(
+            "The project is {repository}; the merged work is its branch {target}:\n\
+             \n  git -C {repository} log --oneline --stat {target}\n",
+            target = merged.target
+        ),
+        None => format!("The project is {repository}; nothing was merged:\n\n"),
+    });
     text.push_str(&format!(
-        "The project is {repository}; the merged work is its branch {target}:\n\
-         \n  git -C {repository} log --oneline --stat {target}\n  {loopctl} inspect {name}\n\
+        "  {loopctl} inspect {name}\n\
          \nNothing outside {folder} was written; remove it when you have seen enough.\n",
-        repository = repository.display(),
-        target = recorded.state.created.as_ref().map_or("", |created| created.target_branch.as_str()),
         loopctl = runs::command(store.root()),
         name = new.name,
         folder = folder.display(),
