@@ -1,6 +1,7 @@
 //! Taking away what runs leave: worktrees and branches in the user's repository, refs in the trusted one, records.
 //!
-//! A worktree is never opened: git removes it unread (forced), and whether it was changed is told by the file system.
+//! A worktree is never opened but for its link to the repository, which is compared: git removes it unread (forced), and
+//! whether it was changed is told by the file system.
 
 use std::fs;
 use std::io;
@@ -14,6 +15,8 @@ use crate::store::{RunDir, Store};
 
 /// Entries of a folder that are looked at before it counts as changed.
 const MOST_ENTRIES: usize = 1_000_000;
+/// Longest link from a worktree to its repository that is read.
+const MOST_LINK: u64 = 64 << 10;
 /// Folders in folders that are followed.
 const MOST_DEPTH: usize = 256;
 /// What is put before the name of a record that is being removed.
@@ -49,22 +52,45 @@ fn parse(listing: &str) -> Vec<Worktree> {
     found
 }
 
+/// Why a folder is not to be taken for a worktree of this repository, though one was made there: it may be the user's.
+fn foreign(root: &Path, path: &Path) -> Option<String> {
+    let shown = path.display();
+    let link = path.join(".git");
+    let small = link.symlink_metadata().is_ok_and(|facts| facts.is_file() && facts.len() <= MOST_LINK);
+    let text = if small { fs::read_to_string(&link).unwrap_or_default() } else { String::new() };
+    let entry = text.strip_prefix("gitdir: ").map(|folder| path.join(folder.trim_end()));
+    let back = entry.as_ref().and_then(|entry| fs::read_to_string(entry.join("gitdir")).ok());
+    let same = |text: String| Path::new(text.trim_end()).canonicalize().ok() == link.canonicalize().ok();
+    let registered = worktrees(root).is_ok_and(|all| {
+        all.iter().skip(1).any(|worktree| worktree.path.canonicalize().ok() == path.canonicalize().ok())
+    });
+    if !registered || !back.is_some_and(same) {
+        return Some(format!(
+            "{shown} is not the worktree any more that was made there, so it stays; look at it, and remove it yourself"
+        ));
+    }
+    // A creation that was killed is locked, too.
+    let locked = entry.and_then(|entry| fs::read_to_string(entry.join("locked")).ok());
+    locked
+        .filter(|reason| reason.trim() != "initializing")
+        .map(|_| format!("{shown} is locked, so it stays; git worktree unlock {shown} unlocks it"))
+}
+
 /// Removes the worktree of a run, with whatever is in it; its branch stays. One that is gone is no error.
 ///
 /// # Errors
-/// A sentence, when it is still there afterwards.
+/// A sentence, when it is still there afterwards: what stands there is something else, or is locked.
 pub fn remove_worktree(root: &Path, path: &Path) -> Result<(), String> {
+    if path.symlink_metadata().is_ok()
+        && let Some(reason) = foreign(root, path)
+    {
+        return Err(reason);
+    }
     let user = Git::user(root);
     // Forced twice, for one that is locked since its creation was killed; forced, git does not read it.
     let removed = user.run(&["worktree", "remove", "-f", "-f", &path.to_string_lossy()]);
-    if path.symlink_metadata().is_ok()
-        && let Err(error) = removed
-    {
-        // Git leaves alone what has lost its link to the repository, as a removal that was killed has.
-        if path.join(".git").symlink_metadata().is_ok() && root.exists() {
-            return Err(error.to_string());
-        }
-        far::remove(path).map_err(|error| error.to_string())?;
+    if path.symlink_metadata().is_ok() {
+        removed.map_err(|error| error.to_string())?;
     }
     if root.exists() {
         user.run(&["worktree", "prune"]).map_err(|error| error.to_string())?;

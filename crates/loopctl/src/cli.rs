@@ -599,6 +599,7 @@ pub(crate) struct WorktreeRm {
 }
 
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "fields are the flags")]
 pub(crate) struct Prune {
     /// Keep the newest N ended runs
     #[arg(long, value_name = "N")]
@@ -612,6 +613,9 @@ pub(crate) struct Prune {
     /// Remove the copies of the records under logs/loop/ of the workspaces, too
     #[arg(long)]
     pub(crate) copies: bool,
+    /// Also runs whose worktree holds what is not committed, or was changed after the run's last commit
+    #[arg(long)]
+    pub(crate) force: bool,
     /// Say what would be removed, and remove nothing
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,

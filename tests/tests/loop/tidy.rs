@@ -240,3 +240,47 @@ fn prune_says_what_would_go_and_then_removes_just_that() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert_eq!(fs::read_dir(world.app().join("logs/loop")).unwrap().count(), copies);
 }
+
+#[test]
+fn what_stands_in_the_place_of_a_worktree_is_not_removed() {
+    let world = world();
+    failed(&world);
+    let worktree = world.path("app.run-files");
+    let precious = worktree.join("precious");
+    let kept = |what: &str| {
+        for arguments in
+            [&["prune", "--keep", "0", "--force", "-y"][..], &["worktree-rm", "../app.run-files", "-f"]]
+        {
+            let said = world.loopctl(arguments);
+            assert_ne!(said.code, 0, "{what}: {arguments:?} {}", said.stdout);
+            assert!(precious.exists(), "{what}: {arguments:?}");
+        }
+        assert_eq!(world.runs().len(), 1, "{what}: the record stays with it");
+    };
+    // Locked by the user.
+    std::fs::write(&precious, "mine").expect("a file");
+    world.git(&["worktree", "lock", &worktree.to_string_lossy()]);
+    kept("locked");
+    world.git(&["worktree", "unlock", &worktree.to_string_lossy()]);
+    // What the user wrote into it goes only by force.
+    let said = world.loopctl(&["prune", "--keep", "0", "-y"]);
+    assert_eq!(said.code, 1, "{}", said.stdout);
+    assert!(said.stderr.contains("--force removes it all the same"), "{}", said.stderr);
+    assert!(precious.exists());
+    // Moved away, with a folder of the user's in its place.
+    world.git(&["worktree", "move", &worktree.to_string_lossy(), "../moved"]);
+    std::fs::create_dir(&worktree).expect("a folder");
+    std::fs::write(&precious, "mine").expect("a file");
+    kept("moved");
+    // The same at the place that git still has on its list.
+    std::fs::remove_dir_all(&worktree).expect("removed");
+    world.git(&["worktree", "move", "../moved", &worktree.to_string_lossy()]);
+    std::fs::remove_dir_all(&worktree).expect("removed");
+    std::fs::create_dir(&worktree).expect("a folder");
+    std::fs::write(&precious, "mine").expect("a file");
+    kept("replaced");
+    std::fs::remove_dir_all(&worktree).expect("removed");
+    let said = world.loopctl(&["prune", "--keep", "0", "-y"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(world.runs().len(), 0);
+}

@@ -53,7 +53,7 @@ pub(super) fn run(store: &Store, arguments: &Prune) -> Result {
     ask::confirm(&question, arguments.yes)?;
     let mut failed = 0;
     for one in &going {
-        for sentence in remove(store, one, arguments.copies) {
+        for sentence in remove(store, one, arguments.copies, arguments.force) {
             printer::say(&format!("warning: {}: {sentence}", one.run.row.name));
             failed += 1;
         }
@@ -117,14 +117,29 @@ pub(crate) fn text(going: &[Going], width: Option<usize>) -> String {
 }
 
 /// Removes a run; gives a sentence for each thing that stays, and then its record stays too.
-fn remove(store: &Store, going: &Going, copies: bool) -> Vec<String> {
+fn remove(store: &Store, going: &Going, copies: bool, force: bool) -> Vec<String> {
     let row = &going.run.row;
     let dir = store.run(&row.uid);
     let Ok(Some(_lock)) = dir.lock() else { return vec!["somebody works on it by now; it stays".into()] };
     let root = Path::new(&row.workspace);
     let mut left = Vec::new();
     if going.worktree {
-        left.extend(tidy::remove_worktree(root, Path::new(&row.worktree)).err());
+        let path = Path::new(&row.worktree);
+        if !force {
+            match runs::find(store, &row.uid).and_then(|run| super::worktrees::lost(store, &run)) {
+                Ok(None) => {}
+                Ok(Some(reason)) => {
+                    return vec![format!(
+                        "its worktree {} stays: {reason}; --force removes it all the same",
+                        runs::shown(path)
+                    )];
+                }
+                Err(_) => return vec!["it cannot be read, so it stays".into()],
+            }
+        }
+        if let Err(reason) = tidy::remove_worktree(root, path) {
+            return vec![reason];
+        }
     }
     if root.exists() {
         left.extend(tidy::unmark(root, &row.uid).err().map(|error| error.to_string()));

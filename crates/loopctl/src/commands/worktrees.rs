@@ -72,13 +72,10 @@ pub(super) fn remove(store: &Store, arguments: &WorktreeRm) -> Result {
         return Err(Error::usage(format!("an engine still works on {name}; try again when it is done")));
     };
     let root = PathBuf::from(&listed.row.workspace);
-    if !arguments.force {
-        let place = store.trusted_repository(&root);
-        let trusted = if place.exists() { Trusted::open(&place, &uid).ok() } else { None };
-        let since = last_checkpoint(&read_journal(&run.dir.journal())?.0.records);
-        if let Some(reason) = tidy::uncommitted(&run.state, trusted.as_ref(), since) {
-            return Err(Error::usage(format!("{shown} stays: {reason}; -f removes it all the same")));
-        }
+    if !arguments.force
+        && let Some(reason) = lost(store, &run)?
+    {
+        return Err(Error::usage(format!("{shown} stays: {reason}; -f removes it all the same")));
     }
     tidy::remove_worktree(&root, &given).map_err(Error::failed)?;
     let branch = &listed.row.branch;
@@ -111,4 +108,13 @@ fn last_checkpoint(records: &[Record]) -> i64 {
         )
     };
     records.iter().rev().find(|record| takes(&record.event)).map_or(0, |record| record.ts)
+}
+
+/// What would be lost with the worktree of a run.
+pub(super) fn lost(store: &Store, run: &runs::Recorded) -> Result<Option<String>> {
+    let Some(facts) = &run.state.created else { return Ok(None) };
+    let place = store.trusted_repository(Path::new(&facts.workspace_root));
+    let trusted = if place.exists() { Trusted::open(&place, &run.uid).ok() } else { None };
+    let since = last_checkpoint(&read_journal(&run.dir.journal())?.0.records);
+    Ok(tidy::uncommitted(&run.state, trusted.as_ref(), since))
 }
