@@ -4,6 +4,7 @@ pub mod check;
 pub mod endpoint;
 pub mod many;
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -124,7 +125,7 @@ impl World {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(loopctl());
         command.args(arguments).current_dir(self.app()).stdin(Stdio::null());
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env_clear().env("PATH", search_path());
         command.env("HOME", self.path("home")).env("LOOP_DATA_DIR", self.data());
         command.env("TMPDIR", self.folder.path()).env("NO_COLOR", "1");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -195,6 +196,13 @@ pub fn processes(wanted: impl Fn(&str) -> bool) -> Vec<String> {
             Some(format!("{} {}", path.display(), String::from_utf8_lossy(&line).replace('\0', " ")))
         })
         .collect()
+}
+
+/// The PATH of the tests without folders that hold `wt`, which would make the worktrees of all runs otherwise.
+fn search_path() -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let without = std::env::split_paths(&path).filter(|folder| !folder.join("wt").exists());
+    std::env::join_paths(without).unwrap_or(path)
 }
 
 /// Writes a file and its folders; what begins with `#!` is made executable.

@@ -133,6 +133,10 @@ pub fn resolve(patches: &[Value]) -> Result<LoopRunSpec, Error> {
     if spec.settings.iterations == 0 {
         return Err(Error::Spec("spec.loop.iterations is 0; at least one is needed".into()));
     }
+    if spec.limits.active_deadline_seconds == Some(0) {
+        let reason = "spec.limits.activeDeadlineSeconds is 0; leave it out for a run without a deadline";
+        return Err(Error::Spec(reason.into()));
+    }
     Ok(spec)
 }
 

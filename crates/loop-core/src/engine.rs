@@ -13,11 +13,13 @@ mod postmortem;
 mod prepare;
 mod provider;
 mod publish;
+mod restore;
 mod review;
 mod turn;
 
 pub(crate) use analysis::Base;
-pub use ask::account;
+use ask::account;
+pub use ask::unfinished;
 pub(crate) use finish::statement;
 pub(crate) use gates::run_gates;
 pub use live::Live;
@@ -29,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use loop_api::journal::{Created, Event, Outcome, Record, WorktreeFacts};
-use loop_api::phase::StepPhase;
+use loop_api::phase::{RunPhase, StepPhase};
 
 use crate::control::{Control, Signals, Stop};
 use crate::exec::{self, Counts, Isolation};
@@ -264,12 +266,10 @@ impl<'a> Engine<'a> {
         if let Some(end) = self.take_turn()? {
             return Ok(end);
         }
-        let phase = self.state().phase;
-        if phase != loop_api::phase::RunPhase::Completed {
+        if self.state().phase != RunPhase::Completed {
             self.append(Event::RunStarted {
                 worker_id: format!("{}:{}", host_name(), std::process::id()),
                 isolation: self.setting.isolation.to_string(),
-                again: phase.is_terminal(),
             })?;
         }
         if let Some(event) = account(&self.run, self.state()) {

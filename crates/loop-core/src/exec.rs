@@ -29,6 +29,7 @@ pub use dialog::Dialog;
 pub use direct::direct;
 pub use marker::{ENGINE_MARKER, MARKER, settle, sweep_marked};
 pub use output::{Counts, KEEP, OutputFile};
+pub use proc::is_suspended;
 pub use sandbox::{Bwrap, HomeOverlay, Isolation, Mount, Sandbox, probe};
 
 /// One command to run on the far side.

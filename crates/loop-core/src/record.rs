@@ -15,7 +15,7 @@ mod write;
 
 pub use files::{bring_back, copy_folder, file, folder};
 pub use log::{RunLog, log_line};
-pub use log_name::{log_name, raw_name};
+pub use log_name::{log_name, raw_name, tail_name};
 pub use report::report;
 pub use summary::summary;
 pub use text::{duration, plain};
@@ -28,9 +28,4 @@ use loop_api::phase::StepPhase;
 /// Model that is asked in steps of a kind: the one that was asked for, else the adapter's default.
 fn model(created: &Created, phase: StepPhase) -> Option<&str> {
     crate::agent::asked(&created.spec, phase).and_then(|(_, model)| model)
-}
-
-/// Name of the file with the last lines of a log (ART-11).
-pub fn tail_name(log: &str) -> String {
-    log.replace(".log", ".tail.txt")
 }

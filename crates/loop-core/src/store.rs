@@ -14,7 +14,7 @@
 mod journal_file;
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -111,11 +111,16 @@ impl RunDir {
 
     /// Takes the run's lock; `None` when another process holds it.
     pub fn lock(&self) -> io::Result<Option<RunLock>> {
-        let file = File::options().create(true).truncate(false).write(true).open(self.path.join("lock"))?;
+        let mut file =
+            File::options().create(true).truncate(false).write(true).open(self.path.join("lock"))?;
         let mut tries = 0;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Some(RunLock { _file: file })),
+                Ok(()) => {
+                    // For people; who has the lock is told by the lock alone, so a full disk is no reason to fail.
+                    let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+                    return Ok(Some(RunLock { _file: file }));
+                }
                 // Whoever only looks whether the run is alive holds the lock for an instant.
                 Err(fs::TryLockError::WouldBlock) if tries < LOCK_TRIES => {
                     tries += 1;
@@ -131,6 +136,12 @@ impl RunDir {
     pub fn is_alive(&self) -> bool {
         let Ok(file) = File::open(self.path.join("lock")) else { return false };
         matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock))
+    }
+
+    /// The process that works on the run right now, by its own word.
+    pub fn holder(&self) -> Option<u32> {
+        let written = || fs::read_to_string(self.path.join("lock")).ok()?.trim().parse().ok();
+        self.is_alive().then(written).flatten()
     }
 
     /// Asks the engine of the run to cancel.

@@ -56,6 +56,13 @@ fn parse(listing: &str) -> Vec<Worktree> {
 fn foreign(root: &Path, path: &Path) -> Option<String> {
     let shown = path.display();
     let link = path.join(".git");
+    if let Err(error) = link.symlink_metadata()
+        && error.kind() == io::ErrorKind::PermissionDenied
+    {
+        return Some(format!(
+            "{shown} cannot be looked into ({error}), so it stays; allow that, then try again"
+        ));
+    }
     let small = link.symlink_metadata().is_ok_and(|facts| facts.is_file() && facts.len() <= MOST_LINK);
     let text = if small { fs::read_to_string(&link).unwrap_or_default() } else { String::new() };
     let entry = text.strip_prefix("gitdir: ").map(|folder| path.join(folder.trim_end()));
@@ -124,7 +131,7 @@ pub fn unmark(root: &Path, uid: &str) -> Result<(), Error> {
     Git::user(root).run(&["update-ref", "-d", &format!("refs/agentloop/{uid}")]).map(drop)
 }
 
-/// Removes the refs of a run from the trusted repository; what only they kept is git's to collect.
+/// Removes the refs of a run from the trusted repository; [`shrink`] collects what only they kept.
 ///
 /// # Errors
 /// When git says no.
@@ -209,17 +216,24 @@ pub fn remove_record(store: &Store, uid: &str, run: &RunDir) -> io::Result<()> {
     far::remove(&going).map_err(io::Error::other)
 }
 
-/// Where the copy of a record is in its workspace (ART-2).
-pub fn copy(root: &Path, uid: &str) -> PathBuf {
-    root.join("logs/loop").join(format!("run-{uid}"))
-}
-
-/// Removes that copy; one that is not there is no error.
+/// Removes the copy of a record; one that is not there is no error.
 ///
 /// # Errors
 /// When the file system says no.
-pub fn remove_copy(root: &Path, uid: &str) -> io::Result<()> {
-    far::remove(&copy(root, uid)).map_err(io::Error::other)
+pub fn remove_copy(copy: &Path) -> io::Result<()> {
+    far::remove(copy).map_err(io::Error::other)
+}
+
+/// Has git give back what no run of a trusted repository needs any more. What came in during the last day stays, since an
+/// engine may be about to refer to it.
+///
+/// # Errors
+/// When git says no, or is not done in time.
+pub fn shrink(repository: &Path) -> Result<(), Error> {
+    if !repository.exists() {
+        return Ok(());
+    }
+    Git::bare(repository).run(&["gc", "--quiet", "--prune=1.day.ago"]).map(drop)
 }
 
 /// Removes what a killed removal left.

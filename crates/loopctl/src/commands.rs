@@ -18,6 +18,7 @@ mod resume;
 mod run;
 mod tail;
 mod verify;
+mod wait;
 pub(crate) mod worktrees;
 
 pub(crate) use prune::age;

@@ -1,9 +1,11 @@
 //! What goes where: data to stdout, everything else to stderr. Colours only on a terminal, never the only sign.
 
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 
 use anstyle::{AnsiColor, Style};
 use loop_api::run::{List, LoopRun, RESOURCE};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::cli::Output;
 use crate::error::{Error, Result};
@@ -21,6 +23,15 @@ pub(crate) const BOLD: Style = Style::new().bold();
 pub(crate) fn data(text: &str) -> Result<()> {
     let mut out = anstream::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Error::output(&error))
+}
+
+/// Fails when whoever read stdout is gone, which a command that follows something would notice only with its next line.
+pub(crate) fn reader() -> Result<()> {
+    let stdout = std::io::stdout();
+    let mut watched = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    let gone = poll(&mut watched, PollTimeout::ZERO).is_ok()
+        && watched[0].revents().is_some_and(|events| events.contains(PollFlags::POLLERR));
+    if gone { Err(Error::output(&std::io::ErrorKind::BrokenPipe.into())) } else { Ok(()) }
 }
 
 /// Writes a line for people to stderr.

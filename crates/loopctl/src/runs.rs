@@ -10,6 +10,7 @@ pub(crate) use index::Row;
 pub(crate) use place::workspace_of;
 
 use loop_api::run::{ArtifactMode, LoopRun};
+use loop_core::git::Trusted;
 use loop_core::machine::State;
 use loop_core::object;
 use loop_core::queue;
@@ -53,6 +54,16 @@ impl Recorded {
     pub(crate) fn file(&self, name: &str) -> Option<PathBuf> {
         loop_core::record::file(&self.dir, self.state.created.as_ref()?, name)
     }
+}
+
+/// The engine's own repository for a workspace, from the side of one of its runs; none is made where there is none.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(crate) fn trusted(store: &Store, workspace: &Path, uid: &str) -> Result<Option<Trusted>> {
+    let place = store.trusted_repository(workspace);
+    let open = || Trusted::open(&place, uid).map_err(|error| Error::failed(error.to_string()));
+    place.exists().then(open).transpose()
 }
 
 /// The data directory by flag, environment and convention.
@@ -131,12 +142,23 @@ pub(crate) fn scan(store: &Store) -> Result<(Vec<Listed>, Vec<Unreadable>)> {
                 }
                 runs.push(Listed { row, alive: run.alive, waiting: run.waiting });
             }
+            // Killed while it was made, unless more is there than comes before the first record.
+            Ok(None) if has_begun(&store.run(&uid)) => {
+                let error =
+                    Error::failed("its journal has no whole record any more, though its run.log has lines");
+                unreadable.push((uid, error));
+            }
             Ok(None) => {}
             Err(error) => unreadable.push((uid, error)),
         }
     }
     index.write(store);
     Ok((runs, unreadable))
+}
+
+/// Whether a run has had a first record: each is written to `run.log` right after the journal.
+fn has_begun(dir: &RunDir) -> bool {
+    std::fs::metadata(dir.join("run.log")).is_ok_and(|facts| facts.len() > 0)
 }
 
 /// All runs as lists show them, newest first, and whether some were left out; those are named on stderr.
@@ -235,6 +257,12 @@ pub(crate) fn last(store: &Store) -> Result<Row> {
             _ => "there is no run yet; `loopctl run --help` shows how to start one".into(),
         })
     })
+}
+
+/// Whether a run is of the workspace that was asked for, by a folder in it; all are when none was.
+pub(crate) fn of_workspace(given: Option<&PathBuf>, all: &[Listed]) -> impl Fn(&Listed) -> bool + use<> {
+    let root = given.map(|folder| workspace_of(folder, all).unwrap_or_else(|| folder.clone()));
+    move |run| root.as_ref().is_none_or(|root| Path::new(&run.row.workspace) == root)
 }
 
 /// The name of a newer run that has the worktree or the branch of an older one, which was given up, for its own.

@@ -3,15 +3,24 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use loop_api::phase::RunPhase;
+use loop_api::journal::Event;
+use loop_api::phase::{RunPhase, StepPhase};
+use loop_api::usage::{Tokens, Usage};
+use loop_core::config::Setting;
+use loop_core::config::keys::keys;
+use loop_core::create::{Origin, Settings, Shown};
+use loop_core::engine::Live;
+use loop_core::machine::State;
 use loop_core::store::{Store, read_journal};
 use loop_core::tidy::Worktree;
 
 use crate::commands::prune::{self, Going};
 use crate::commands::worktrees;
 use crate::runs::{self, Listed, Recorded};
-use crate::view::{inspect, summary, table};
+use crate::view::status::Status;
+use crate::view::{inspect, progress, settings, summary, table};
 
 /// Widths of screens; `None` is a pipe.
 const WIDTHS: [Option<usize>; 3] = [Some(80), Some(200), None];
@@ -104,7 +113,7 @@ fn worktrees_and_what_prune_removes() {
     let ended = runs.into_iter().filter(|run| run.row.phase.is_terminal());
     let going: Vec<Going> = ended
         .zip([5 << 20, 3_400, 7 << 30, 0])
-        .map(|(run, bytes)| Going { worktree: bytes > 4096, run, bytes })
+        .map(|(run, bytes)| Going { worktree: bytes > 4096, copy: None, run, bytes })
         .collect();
     checked("prune", |width| prune::text(&going, width));
 }
@@ -116,4 +125,50 @@ fn one_run() {
     let neutral = |text: String| text.replace(&folder.path().display().to_string(), "DATA");
     check("inspect", &neutral(inspect::text(&run, &decoded.records)));
     check("summary", &neutral(summary::text(&run)));
+    check("report", &neutral(loop_core::record::report(&decoded.records, &run.dir)));
+}
+
+#[test]
+fn while_a_run_is_driven() {
+    let (_folder, _, run) = recorded();
+    let (decoded, _) = read_journal(&run.dir.journal()).expect("a journal");
+    let (mut state, mut status) = (State::default(), Status::default());
+    let (began, mut said) = (Instant::now(), String::new());
+    for record in &decoded.records {
+        state.apply(record.ts, &record.event).expect("it follows");
+        said.extend(progress::lines(record, &state).iter().map(|line| format!("{line}\n")));
+        // The line at the bottom of a terminal, as it was in the last implementation.
+        if matches!(record.event, Event::StepStarted { phase: StepPhase::Implementation, .. }) {
+            status.record(record, &state, began);
+        }
+    }
+    check("progress", &said);
+    let tokens = Tokens { input: 120_000, output: 4_000, ..Tokens::default() };
+    let usage = Usage { models: [("m".into(), tokens)].into(), cost_nano_usd: 1_250_000_000, incomplete: 0 };
+    let line =
+        "Reading the tests of the parser first, since the spec asks that none of them is changed or skipped";
+    status.agent(&Live { line, usage: &usage, elapsed: Duration::from_secs(95) });
+    let now = began + Duration::from_secs(95);
+    checked("status-line", |width| status.line(now, width.unwrap_or(usize::MAX)));
+}
+
+#[test]
+fn settings_and_where_they_come_from() {
+    let mut values: Vec<Shown> = keys()
+        .map(|key| {
+            let value = Some(key.default.to_owned()).filter(|text| !text.is_empty());
+            Shown { key, value, origin: Origin::Default }
+        })
+        .collect();
+    let place = Setting { text: "claude".into(), file: ".loop/config of main".into(), line: 3 };
+    for (name, value, origin) in [
+        ("agent", "claude", Origin::File(place)),
+        ("iterations", "12", Origin::Flag),
+        ("model", "opus", Origin::Manifest),
+    ] {
+        let shown = values.iter_mut().find(|shown| shown.key.name == name).expect("it is a key");
+        (shown.value, shown.origin) = (Some(value.into()), origin);
+    }
+    let (sources, read) = (Vec::new(), ".loop/config of main".to_owned());
+    check("config-show", &settings::text(&Settings { sources, read, values, warnings: Vec::new() }));
 }

@@ -34,7 +34,21 @@ pub(crate) fn word(run: &Recorded) -> &'static str {
     }
 }
 
-/// The same for a run of a list.
+/// Why nothing happens in a run that has not ended, and what to do; `None` while it is worked on, and after its end.
+/// `loopctl` is how to call this program.
+pub(crate) fn standing(run: &Recorded, loopctl: &str) -> Option<String> {
+    let name = &run.object.metadata.name;
+    match (&run.waiting, run.state.phase) {
+        (Some(reason), _) => Some(format!("{name} waits for its turn: {reason}")),
+        (None, RunPhase::Paused) => Some(format!("{name} is paused; {loopctl} resume {name} goes on")),
+        _ if is_interrupted(&run.state, run.alive) => {
+            Some(format!("{name} is interrupted: no engine works on it; {loopctl} resume {name}"))
+        }
+        _ => None,
+    }
+}
+
+/// [`word`] for a run of a list.
 pub(crate) fn listed_word(run: &Listed) -> &'static str {
     match (&run.waiting, run.row.phase) {
         (Some(_), _) => "Waiting",

@@ -109,7 +109,7 @@ impl<'a> History<'a> {
         let mut working = false;
         for record in records {
             match text(record, "kind") {
-                "RUN_STARTED" if record["again"] == true => {
+                "RUN_RESUMED" if record["again"] == true => {
                     (history.ended, history.postmortem) = (None, None);
                 }
                 "RUN_COMPLETED" | "RUN_FAILED" | "RUN_CANCELED" => history.ended = Some(record),

@@ -152,6 +152,15 @@ fn init_writes_a_file_that_says_nothing_yet_and_replaces_none_unasked() {
     assert_eq!((said.code, said.stderr.as_str()), (2, wanted));
     world.commit("Fewer");
     assert_eq!(shown(&world, &[], "iterations").0, "7");
+    let file = world.app().join(".loop/config");
+    let elsewhere = world.path("home/precious");
+    std::fs::write(&elsewhere, "mine").expect("written");
+    std::fs::remove_file(&file).expect("removed");
+    std::os::unix::fs::symlink(&elsewhere, &file).expect("linked");
+    let said = world.loopctl(&["config", "init", "--force"]);
+    assert_eq!((said.code, said.stderr.contains("is a link")), (2, true), "{}", said.stderr);
+    assert_eq!(std::fs::read_to_string(&elsewhere).expect("it is there"), "mine");
+    std::fs::remove_file(&file).expect("removed");
     assert_eq!(world.loopctl(&["config", "init", "--force"]).code, 0);
     assert_eq!(fs::read_to_string(&file).expect("a file"), text);
     // The commit's file still says 7: show tells what a run would do.

@@ -10,5 +10,6 @@ mod scenario;
 mod signal;
 mod waiting;
 
-pub(crate) use scenario::name;
+pub(crate) use random::quiet;
+pub(crate) use scenario::{RUN, name};
 pub(crate) use waiting::{DRAFT, WAIT, agent_says, send, started, status, until_within, world_where};

@@ -15,6 +15,7 @@ mod prompt;
 mod queue;
 mod record;
 mod tail;
+mod taken_up;
 mod thin_line;
 mod tidy;
 mod trust;

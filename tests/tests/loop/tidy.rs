@@ -69,6 +69,10 @@ fn a_worktree_is_removed_unless_something_would_be_lost() {
         refused.stderr
     );
     assert!(worktree.join("note.txt").exists());
+    let asked = world.loopctl(&["reset", &name]);
+    assert_eq!(asked.code, 2);
+    assert!(asked.stderr.contains("What is lost with the worktree: "), "{}", asked.stderr);
+    assert!(worktree.join("note.txt").exists());
     let forced = world.loopctl(&["worktree-rm", "../app.run-files", "-f"]);
     assert_eq!(forced.code, 0, "{}", forced.stderr);
     assert!(forced.stdout.ends_with("app.run-files removed; run/files stays\n"), "{}", forced.stdout);
@@ -283,4 +287,19 @@ fn what_stands_in_the_place_of_a_worktree_is_not_removed() {
     let said = world.loopctl(&["prune", "--keep", "0", "-y"]);
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert_eq!(world.runs().len(), 0);
+}
+
+#[test]
+fn copies_are_removed_from_where_the_run_put_them() {
+    let world = world();
+    world.write(&[(".loop/config", "log_dir=records/loop\n")]);
+    world.git(&["add", "--all"]);
+    world.git(&["commit", "-qm", "Keep records elsewhere"]);
+    completed(&world);
+    let copies = || fs::read_dir(world.app().join("records/loop")).map_or(0, Iterator::count);
+    assert!(copies() > 0);
+    let before = copies();
+    let done = world.loopctl(&["prune", "--keep", "0", "--copies", "-y"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(copies(), before - 1);
 }

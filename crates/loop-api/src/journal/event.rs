@@ -13,13 +13,16 @@ use crate::usage::Usage;
 pub enum Event {
     /// Always the first record (EVT-2, DOM-11).
     RunCreated(Box<Created>),
-    /// An engine took the run up; also after an interruption or for another try (EVT-3, RUN-77).
+    /// An engine took the run up, when it was its turn; also after an interruption (EVT-3, RUN-77).
     RunStarted {
         /// Host and process id.
         worker_id: String,
         /// `bubblewrap VERSION` or `none: REASON`.
         isolation: String,
-        /// Whether an ended run is tried again, with fresh limits (BUG-22).
+    },
+    /// The user wants a paused run or one that has ended to go on; it may have to wait for its turn (EVT-22).
+    RunResumed {
+        /// Whether it had ended, and is tried again with fresh limits (BUG-22).
         again: bool,
     },
     /// Which worktree provider is used (EVT-9).

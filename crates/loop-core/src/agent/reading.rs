@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use loop_api::journal::AgentRun;
 use loop_api::usage::{Tokens, Usage};
 
-use super::Event;
 use super::claude::resets_at;
+use super::{Event, Mapper};
 
 /// Messages whose usage may still be replaced by a later event.
 const OPEN_CALLS: usize = 64;
@@ -95,6 +95,24 @@ struct Call {
 }
 
 impl Reading {
+    /// Takes one line of output in, and shows the events in it; says whether it could be read. `None` is a line too long
+    /// to be read; a blank one says nothing.
+    pub fn line(
+        &mut self,
+        mapper: &mut dyn Mapper,
+        line: Option<&[u8]>,
+        show: &mut dyn FnMut(&Event<'_>),
+    ) -> bool {
+        let mut take = |event: Event<'_>| {
+            self.take(&event);
+            show(&event);
+        };
+        let readable =
+            line.is_some_and(|line| line.iter().all(u8::is_ascii_whitespace) || mapper.line(line, &mut take));
+        self.unread_lines += u64::from(!readable);
+        readable
+    }
+
     /// Takes one event in.
     pub fn take(&mut self, event: &Event<'_>) {
         match event {

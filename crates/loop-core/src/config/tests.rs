@@ -101,6 +101,7 @@ fn gates_need_a_plain_name_and_a_command_and_a_run_an_iteration() {
         (json!({"gates": [{"name": "", "run": "true"}]}), "gate name \"\" must be"),
         (json!({"gates": [{"name": "a", "run": "  "}]}), "gate a has no command"),
         (json!({"loop": {"iterations": 0}}), "loop.iterations is 0"),
+        (json!({"limits": {"activeDeadlineSeconds": 0}}), "activeDeadlineSeconds is 0; leave it out"),
     ] {
         let error = resolve(&[patch]).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");

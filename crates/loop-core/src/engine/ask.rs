@@ -22,7 +22,8 @@ use crate::machine::Step;
 use crate::retry::{self, Decision, Ending, Used};
 use crate::{prompt, store};
 
-pub use account::account;
+pub(super) use account::account;
+pub use account::unfinished;
 pub(super) use analyst::{Analysis, Analyst};
 use ending::{Conclusion, Cut};
 use output::{Moments, Output};

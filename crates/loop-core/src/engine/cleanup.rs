@@ -10,10 +10,11 @@ use crate::worktree::WORKTRUNK;
 
 impl Engine<'_> {
     pub(super) fn clean_up(&mut self) -> Result<Finished, Halt> {
+        let looked = self.look_before_removal();
         self.agent = None;
         self.gate = None;
         let (status, message) = if self.created.spec.worktree.cleanup {
-            match self.remove_worktree() {
+            match looked.and_then(|()| self.remove_worktree()) {
                 Ok(()) => ("cleaned", String::new()),
                 Err(message) => ("failed", message),
             }
@@ -22,6 +23,16 @@ impl Engine<'_> {
         };
         self.append(Event::WorktreeRemoved { status: status.into(), message }).map_err(Halt::Fatal)?;
         Ok(Finished::new(Outcome::Done))
+    }
+
+    /// Keeps what somebody changed in the worktree while no engine had the run, if no step has done so yet.
+    fn look_before_removal(&mut self) -> Result<(), String> {
+        let there =
+            self.state().worktree.as_ref().is_some_and(|facts| Path::new(&facts.worktree_path).exists());
+        if !(self.restore && there && self.created.spec.worktree.cleanup) {
+            return Ok(());
+        }
+        self.agent_side().map_err(|_| "what it holds could not be looked at, so it stays".to_owned())
     }
 
     fn remove_worktree(&mut self) -> Result<(), String> {

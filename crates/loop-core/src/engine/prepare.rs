@@ -9,7 +9,6 @@ use loop_api::naming;
 use loop_api::phase::StepPhase;
 
 use super::{Engine, Finished, Halt};
-use crate::far::Side;
 use crate::worktree::Provided;
 
 /// Branch names tried before giving up (WT-7).
@@ -186,46 +185,7 @@ impl Engine<'_> {
         Halt::failed("run_error", message)
     }
 
-    /// The agent's side, with the worktree as the last checkpoint left it when this engine has just taken the run up.
-    pub(super) fn agent_side(&mut self) -> Result<(), Halt> {
-        if self.agent.is_some() && !self.restore {
-            return Ok(());
-        }
-        let facts = self.facts()?;
-        let (head, snapshot) = self.state().checkpoint.clone().unwrap_or_default();
-        if !Path::new(&facts.worktree_path).exists() {
-            self.user.run(&["worktree", "prune"])?;
-            let branch = format!("refs/heads/{}", facts.run_branch);
-            if self.user.commit(&branch)?.is_none() {
-                self.hand_over(&head)?;
-                self.user.run(&["update-ref", &branch, &head])?;
-            }
-            self.user.run(&[
-                "worktree",
-                "add",
-                "--quiet",
-                "--no-checkout",
-                "-f",
-                &facts.worktree_path,
-                &facts.run_branch,
-            ])?;
-        }
-        let worktree = self.worktree()?;
-        if self.agent.is_none() {
-            self.place_agent_program(&facts)?;
-            let (adapter, _) = self.asked(StepPhase::Implementation)?;
-            self.agent = Some(self.setting.agent(&worktree, adapter)?);
-        }
-        if self.restore {
-            let side: &Side =
-                self.agent.as_ref().ok_or_else(|| Halt::failed("run_error", "no agent side".into()))?;
-            side.restore(&self.setting, &worktree, (&head, &snapshot))?;
-            self.restore = false;
-        }
-        Ok(())
-    }
-
-    fn place_agent_program(&self, facts: &WorktreeFacts) -> Result<(), Halt> {
+    pub(super) fn place_agent_program(&self, facts: &WorktreeFacts) -> Result<(), Halt> {
         use std::os::unix::fs::PermissionsExt as _;
         let asked = [self.asked(StepPhase::Implementation)?, self.asked(StepPhase::Review)?];
         if asked.iter().all(|(adapter, _)| adapter.program.is_some()) {

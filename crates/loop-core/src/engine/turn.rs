@@ -5,7 +5,7 @@ use std::time::Duration;
 use loop_api::journal::Event;
 use loop_api::phase::RunPhase;
 
-use super::{End, Engine, Error, account};
+use super::{End, Engine, Error, unfinished};
 use crate::control::Stop;
 use crate::queue::{Entry, Queue};
 
@@ -17,8 +17,13 @@ impl Engine<'_> {
     ///
     /// A completed run only has something to tidy up, for which it waits for nobody.
     pub(super) fn take_turn(&mut self) -> Result<Option<End>, Error> {
-        if self.state().phase == RunPhase::Completed {
+        let phase = self.state().phase;
+        if phase == RunPhase::Completed {
             return Ok(None);
+        }
+        // Before the turn: who is killed while it waits still wants to go on.
+        if phase.is_terminal() || phase == RunPhase::Paused {
+            self.append(Event::RunResumed { again: phase.is_terminal() })?;
         }
         let folder = self.store.root().join("queue");
         let failed = |error| Error::Io { path: folder.clone(), error };
@@ -35,15 +40,10 @@ impl Engine<'_> {
         let mut said = String::new();
         loop {
             if let Some(stop) = self.control.stop_at_boundary() {
-                // Of an ended run that is tried again, the end stays what it was.
-                let ended = self.state().phase.is_terminal();
-                if ended || self.state().phase == RunPhase::Paused {
-                    self.run.clear_cancel();
-                    self.run.clear_pause();
-                    return Ok(Some(if ended { End::Ended } else { End::Paused }));
-                }
                 if !matches!(stop, Stop::Signal(_)) {
-                    self.close_step()?;
+                    for event in unfinished(&self.run, self.state()) {
+                        self.append(event)?;
+                    }
                 }
                 if let Some(end) = self.stopped(stop, None)? {
                     return Ok(Some(end));
@@ -68,16 +68,5 @@ impl Engine<'_> {
                 }
             }
         }
-    }
-
-    /// Ends what an engine before this one left open.
-    fn close_step(&mut self) -> Result<(), Error> {
-        if let Some(event) = account(&self.run, self.state()) {
-            self.append(event)?;
-        }
-        if let Some(open) = self.state().open.clone() {
-            self.append(Event::StepInterrupted { step_id: open.id })?;
-        }
-        Ok(())
     }
 }

@@ -13,8 +13,18 @@ pub(super) fn pids() -> Vec<i32> {
 
 /// Parent of a process, and whether the process is still alive (a zombie is not).
 pub(super) fn parent(pid: i32) -> Option<(i32, bool)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    parse_stat(&stat)
+    let (state, parent) = stat(pid)?;
+    Some((parent, !matches!(state, 'Z' | 'X' | 'x')))
+}
+
+/// Whether a process was stopped by a signal or a debugger, and does nothing until it is woken.
+pub fn is_suspended(pid: i32) -> bool {
+    stat(pid).is_some_and(|(state, _)| matches!(state, 'T' | 't'))
+}
+
+/// State and parent of a process.
+fn stat(pid: i32) -> Option<(char, i32)> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
 /// Living descendants of `root`, without the subtrees below `spared`.
@@ -47,11 +57,11 @@ pub(super) fn dead_children(root: i32) -> Vec<i32> {
 }
 
 // The name between the parentheses is the process's own choice: only the last one closes it.
-fn parse_stat(stat: &str) -> Option<(i32, bool)> {
+fn parse_stat(stat: &str) -> Option<(char, i32)> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    let state = fields.next()?;
+    let state = fields.next()?.chars().next()?;
     let parent = fields.next()?.parse().ok()?;
-    Some((parent, !matches!(state, "Z" | "X" | "x")))
+    Some((state, parent))
 }
 
 #[cfg(test)]
@@ -60,8 +70,8 @@ mod tests {
 
     #[test]
     fn a_process_name_cannot_forge_its_parent() {
-        assert_eq!(parse_stat("5 (a) Z 1 (b)) S 42 5 5 0"), Some((42, true)));
-        assert_eq!(parse_stat("5 (sh) Z 1 5"), Some((1, false)));
+        assert_eq!(parse_stat("5 (a) Z 1 (b)) S 42 5 5 0"), Some(('S', 42)));
+        assert_eq!(parse_stat("5 (sh) Z 1 5"), Some(('Z', 1)));
         assert_eq!(parse_stat("5 (sh"), None);
     }
 

@@ -31,8 +31,10 @@ impl State {
         }
         match event {
             Event::RunCreated(_) => false,
-            Event::RunStarted { again, .. } => {
-                *again == ended && self.phase != RunPhase::Completed && !self.reset
+            Event::RunStarted { .. } => matches!(self.phase, RunPhase::Pending | RunPhase::Running),
+            Event::RunResumed { again: false } => self.phase == RunPhase::Paused,
+            Event::RunResumed { again: true } => {
+                matches!(self.phase, RunPhase::Failed | RunPhase::Canceled) && !self.reset
             }
             Event::RunCanceled => !ended && self.open.is_none(),
             Event::RunPaused => !ended && self.phase != RunPhase::Paused && self.open.is_none(),

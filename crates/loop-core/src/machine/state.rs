@@ -131,7 +131,7 @@ pub struct State {
     pub used_before: (u64, u64),
     /// Whether the user gave the ended run up.
     pub reset: bool,
-    /// Time of the last pause.
+    /// Time of the pause that no engine has gone on after; 0 without one.
     pub paused_ms: i64,
     /// Whether an analysis has begun that has no end.
     pub analysing: bool,
@@ -171,7 +171,8 @@ impl State {
                 self.created = Some(created.clone());
                 self.created_ms = ts;
             }
-            Event::RunStarted { isolation, again, .. } => self.start(ts, isolation, *again),
+            Event::RunStarted { isolation, .. } => self.start(ts, isolation),
+            Event::RunResumed { again } => self.resume(*again),
             Event::WorktreeCreating(facts) => self.creating = Some(facts.clone()),
             Event::WorktreeCreated(facts) => {
                 self.creating = None;
@@ -234,7 +235,8 @@ impl State {
             }
             Event::RunPaused => {
                 self.phase = RunPhase::Paused;
-                self.paused_ms = ts;
+                // Paused while it waited to go on after a pause: both count.
+                self.paused_ms = if self.paused_ms > 0 { self.paused_ms } else { ts };
             }
             Event::RunCanceled => {
                 self.phase = RunPhase::Canceled;
@@ -289,18 +291,13 @@ impl State {
         }
     }
 
-    fn start(&mut self, ts: i64, isolation: &str, again: bool) {
-        if self.phase == RunPhase::Paused && self.started_ms > 0 {
-            // A deadline does not run while the user has the run paused.
-            self.started_ms += ts - self.paused_ms;
-        }
-        self.phase = RunPhase::Running;
-        self.isolation = isolation.into();
-        if self.started_ms == 0 || again {
-            self.started_ms = ts;
-        }
+    /// Somebody wants it to go on. Its phase says so at once; its clocks wait for the engine.
+    fn resume(&mut self, again: bool) {
+        self.phase = RunPhase::Pending;
         if again {
             // Another try starts with fresh limits, or the old counters would end it at once (BUG-22).
+            self.started_ms = 0;
+            self.paused_ms = 0;
             self.iterations_before = self.iteration;
             self.rewrites = 0;
             self.failed_verifications = 0;
@@ -316,6 +313,18 @@ impl State {
                 self.current.finished = true;
             }
         }
+    }
+
+    fn start(&mut self, ts: i64, isolation: &str) {
+        self.phase = RunPhase::Running;
+        self.isolation = isolation.into();
+        if self.started_ms == 0 {
+            self.started_ms = ts;
+        } else if self.paused_ms > 0 {
+            // A deadline does not run while the user has the run paused, nor while it waits to go on after that.
+            self.started_ms += ts - self.paused_ms;
+        }
+        self.paused_ms = 0;
     }
 
     fn finish_step(&mut self, duration_ms: u64, outcome: &Outcome) {

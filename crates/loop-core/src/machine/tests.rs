@@ -56,8 +56,13 @@ fn created(spec: LoopRunSpec) -> Event {
     }))
 }
 
-fn started(again: bool) -> Event {
-    Event::RunStarted { worker_id: "host:1".into(), isolation: "none: test".into(), again }
+fn started() -> Event {
+    Event::RunStarted { worker_id: "host:1".into(), isolation: "none: test".into() }
+}
+
+/// What makes a paused run, or one that has ended, go on.
+fn resumed(again: bool) -> [Event; 2] {
+    [Event::RunResumed { again }, started()]
 }
 
 fn worktree() -> WorktreeFacts {
@@ -131,7 +136,7 @@ impl Run {
         let (state, events, steps) = (State::default(), Vec::new(), Vec::new());
         let mut run = Self { state, events, now: 1_000_000, steps, before: 0 };
         run.append(created(spec));
-        run.append(started(false));
+        run.append(started());
         run
     }
 

@@ -34,7 +34,7 @@ fn state(started: bool) -> State {
     state.apply(1_000, &Event::RunCreated(Box::new(created))).unwrap();
     if started {
         let (worker_id, isolation) = ("host:1".into(), "none: test".into());
-        state.apply(2_000, &Event::RunStarted { worker_id, isolation, again: false }).unwrap();
+        state.apply(2_000, &Event::RunStarted { worker_id, isolation }).unwrap();
     }
     state
 }

@@ -53,7 +53,7 @@ pub fn bring_back(run: &RunDir, created: &Created) {
 }
 
 /// Names of all files of a record in its folder, relative to it and sorted, with their sizes. What is no part of the
-/// record is left out: the sums themselves, the lock, a request to cancel, sandboxes, and what is half written.
+/// record is left out: the sums themselves, the lock, requests to cancel and pause, sandboxes, and what is half written.
 pub(super) fn list(folder: &Path) -> io::Result<Vec<(String, u64)>> {
     let mut found = Vec::new();
     let mut folders = vec![(folder.to_owned(), String::new())];
@@ -75,7 +75,7 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<(String, u64)>> {
 }
 
 fn is_own(name: &str) -> bool {
-    matches!(name, "SHA256SUMS" | "lock" | "cancel" | ".gitignore")
+    matches!(name, "SHA256SUMS" | "lock" | "cancel" | "pause" | ".gitignore")
 }
 
 /// Files are written beside their place first.
@@ -109,6 +109,9 @@ pub(super) fn meaning(name: &str) -> &'static str {
         _ if Report::ALL.iter().any(|report| report.path() == name) => "an agent's opinion of the run",
         _ if name.starts_with("analysis/") && ends("-prompt.txt") => "what that agent is asked",
         _ if name.starts_with("analysis/") => "part of the analysis",
+        _ if name.starts_with("set-aside") => {
+            "changes in the worktree that no checkpoint held when the run was taken up"
+        }
         _ if name.starts_with("verify/") => "output of a gate",
         _ if name.starts_with("prompt.rewrite.") => "a prompt with the watchdog's advice",
         _ if ends("-review.log") => "output of a reviewer",

@@ -60,10 +60,8 @@ impl History {
     fn take(&mut self, record: &Record) {
         let iteration = self.state.iteration;
         match &record.event {
-            Event::RunStarted { again, .. } => {
-                self.starts += 1;
-                self.tries += u32::from(*again);
-            }
+            Event::RunStarted { .. } => self.starts += 1,
+            Event::RunResumed { again } => self.tries += u32::from(*again),
             Event::StepStarted { step_id, phase, iteration, .. } => self.steps.push(Step {
                 id: step_id.clone(),
                 phase: *phase,

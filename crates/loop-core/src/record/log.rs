@@ -61,9 +61,11 @@ fn words(event: &Event) -> Option<(&'static str, String)> {
     let error = |text: String| Some(("ERROR", text));
     match event {
         Event::RunCreated(created) => info(format!("run {} ({}) created", created.name, created.run_id)),
-        Event::RunStarted { worker_id, isolation, again } => {
-            let word = if *again { "tried again" } else { "taken up" };
-            info(format!("{word} by {worker_id}, isolation {isolation}"))
+        Event::RunStarted { worker_id, isolation } => {
+            info(format!("taken up by {worker_id}, isolation {isolation}"))
+        }
+        Event::RunResumed { again } => {
+            info(if *again { "run is to be tried again" } else { "run is to go on" }.into())
         }
         Event::WorktreeProviderSelected { provider, reason } if reason.is_empty() => {
             info(format!("the worktree is made by {provider}"))

@@ -22,6 +22,11 @@ pub fn raw_name(log: &str) -> String {
     format!("{}.jsonl", log.strip_suffix(".log").unwrap_or(log))
 }
 
+/// The last lines of a log: `iter-01.tail.txt` for `iter-01.log` (ART-11).
+pub fn tail_name(log: &str) -> String {
+    format!("{}.tail.txt", log.strip_suffix(".log").unwrap_or(log))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,5 +45,6 @@ mod tests {
             assert_eq!(log_name(phase, iteration, attempt), name);
         }
         assert_eq!(raw_name("iter-01A03-review.log"), "iter-01A03-review.jsonl");
+        assert_eq!(tail_name("iter-01.log"), "iter-01.tail.txt");
     }
 }

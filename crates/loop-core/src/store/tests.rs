@@ -141,11 +141,8 @@ fn the_log_for_people_has_a_line_an_event_and_a_lost_one_comes_back() {
     let (_folder, _store, run) = run();
     let mut journal = Journal::open(&run).unwrap();
     journal.append(created()).unwrap();
-    let started = |isolation: &str| Event::RunStarted {
-        worker_id: "host:1".into(),
-        isolation: isolation.into(),
-        again: false,
-    };
+    let started =
+        |isolation: &str| Event::RunStarted { worker_id: "host:1".into(), isolation: isolation.into() };
     journal.append(started("none: a\n\x1b[31mb")).unwrap();
     let log = fs::read_to_string(run.join("run.log")).unwrap();
     let lines: Vec<&str> = log.lines().collect();

@@ -1,15 +1,15 @@
 //! `loopctl cancel`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use loop_api::journal::Event;
 use loop_api::phase::RunPhase;
-use loop_core::engine::account;
-use loop_core::git::Trusted;
+use loop_core::engine::unfinished;
 use loop_core::machine::State;
 use loop_core::store::{Journal, Store, read_journal};
 use loop_core::{exec, record};
 
+use super::wait::{Wait, engine};
 use crate::cli::One;
 use crate::error::{Error, OK, Result};
 use crate::{printer, runs};
@@ -42,17 +42,14 @@ pub(super) fn run(store: &Store, arguments: &One) -> Result {
 pub(super) fn stop(store: &Store, uid: &str) -> Result<()> {
     let dir = store.run(uid);
     dir.request_cancel()?;
-    let until = Instant::now() + PATIENCE;
+    let mut wait = Wait::new(&dir, PATIENCE);
     loop {
         if let Some(_lock) = dir.lock()? {
             let mut journal = Journal::open(&dir)?;
             if !journal.state().phase.is_terminal() {
                 exec::sweep_marked(uid, Duration::from_secs(10));
-                if let Some(event) = account(&dir, journal.state()) {
+                for event in unfinished(&dir, journal.state()) {
                     journal.append(event)?;
-                }
-                if let Some(open) = journal.state().open.clone() {
-                    journal.append(Event::StepInterrupted { step_id: open.id })?;
                 }
                 journal.append(Event::RunCanceled)?;
                 write_record(store, uid, journal.state());
@@ -64,19 +61,19 @@ pub(super) fn stop(store: &Store, uid: &str) -> Result<()> {
         if read_journal(&dir.journal()).is_ok_and(|(_, state)| state.phase.is_terminal()) {
             return Ok(());
         }
-        if Instant::now() >= until {
-            return Err(Error::failed("the engine of the run has not stopped yet; it will at its next step"));
+        if !wait.go_on() {
+            let engine = engine(&dir);
+            return Err(Error::failed(format!(
+                "not canceled yet, which is for {engine}; it will do so as soon as it can"
+            )));
         }
-        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
 /// What an engine would have written at the end; best effort, as there.
 fn write_record(store: &Store, uid: &str, state: &State) {
     let Some(created) = &state.created else { return };
-    let place = store.trusted_repository(created.workspace_root.as_ref());
-    // A run that was canceled before its start may have no repository, and none is made for it.
-    let trusted = if place.exists() { Trusted::open(&place, uid).ok() } else { None };
+    let trusted = runs::trusted(store, created.workspace_root.as_ref(), uid).ok().flatten();
     for note in record::write(&store.run(uid), trusted.as_ref(), true) {
         printer::say(&note);
     }

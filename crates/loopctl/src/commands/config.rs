@@ -73,6 +73,11 @@ fn init(force: bool) -> Result {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder).map_err(|error| failed(&error))?;
     }
+    if file.symlink_metadata().is_ok_and(|facts| facts.is_symlink()) {
+        return Err(Error::usage(format!(
+            "{CONFIG_FILE} is a link and was left as it is, with what it leads to; remove it to have a file made here"
+        )));
+    }
     let opened = if force {
         OpenOptions::new().write(true).create(true).truncate(true).open(&file)
     } else {

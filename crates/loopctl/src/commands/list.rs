@@ -3,7 +3,6 @@
 mod watch;
 
 use std::io::IsTerminal as _;
-use std::path::Path;
 
 use console::Term;
 use loop_core::store::Store;
@@ -64,12 +63,9 @@ fn nothing(all: &[Listed]) -> &'static str {
 
 /// The runs that are asked for, and how many there were before the limit.
 fn choose(all: &[Listed], arguments: &Listing) -> (Vec<Listed>, usize) {
-    let workspace = arguments
-        .workspace
-        .as_ref()
-        .map(|folder| runs::workspace_of(folder, all).unwrap_or_else(|| folder.clone()));
+    let wanted = runs::of_workspace(arguments.workspace.as_ref(), all);
     let matching = all.iter().filter(|run| {
-        workspace.as_ref().is_none_or(|root| Path::new(&run.row.workspace) == root)
+        wanted(run)
             && (arguments.phase.is_empty()
                 || arguments.phase.iter().any(|phase| word(*phase) == listed_word(run)))
     });

@@ -1,13 +1,14 @@
 //! `loopctl pause`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use loop_api::journal::Event;
 use loop_api::phase::RunPhase;
-use loop_core::engine::account;
+use loop_core::engine::unfinished;
 use loop_core::exec;
 use loop_core::store::{Journal, RunDir, Store, read_journal};
 
+use super::wait::{Wait, engine, is_suspended};
 use crate::cli::Pause;
 use crate::error::{Error, OK, Result};
 use crate::runs::{self, Recorded};
@@ -34,6 +35,13 @@ pub(super) fn run(store: &Store, arguments: &Pause) -> Result {
     if printer::object(&recorded.object, arguments.one.output)? {
         return Ok(OK);
     }
+    let paused = recorded.state.phase == RunPhase::Paused;
+    if !paused && recorded.alive && (arguments.now || is_suspended(&recorded.dir)) {
+        return Err(Error::failed(format!(
+            "not paused yet, which is for {}; it will do so as soon as it can",
+            engine(&recorded.dir)
+        )));
+    }
     let loopctl = runs::command(store.root());
     let said = match (&recorded.state.open, recorded.state.phase) {
         (_, RunPhase::Paused) => format!("{name} paused; {loopctl} resume {name} goes on\n"),
@@ -50,7 +58,7 @@ pub(super) fn run(store: &Store, arguments: &Pause) -> Result {
 /// Waits a while for the engine to take note; where there is none, notes it.
 fn wait(recorded: &Recorded, patience: Duration) -> Result<()> {
     let dir = &recorded.dir;
-    let until = Instant::now() + patience;
+    let mut wait = Wait::new(dir, patience);
     loop {
         let paused = |state: &loop_core::machine::State| {
             state.phase != RunPhase::Running && state.phase != RunPhase::Pending
@@ -61,10 +69,9 @@ fn wait(recorded: &Recorded, patience: Duration) -> Result<()> {
         if let Some(_lock) = dir.lock()? {
             return note(dir, &recorded.uid);
         }
-        if Instant::now() >= until {
+        if !wait.go_on() {
             return Ok(());
         }
-        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
@@ -72,11 +79,8 @@ fn note(dir: &RunDir, uid: &str) -> Result<()> {
     let mut journal = Journal::open(dir)?;
     if !journal.state().phase.is_terminal() && journal.state().phase != RunPhase::Paused {
         exec::sweep_marked(uid, Duration::from_secs(10));
-        if let Some(event) = account(dir, journal.state()) {
+        for event in unfinished(dir, journal.state()) {
             journal.append(event)?;
-        }
-        if let Some(open) = journal.state().open.clone() {
-            journal.append(Event::StepInterrupted { step_id: open.id })?;
         }
         journal.append(Event::RunPaused)?;
     }

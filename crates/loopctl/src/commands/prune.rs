@@ -1,8 +1,8 @@
 //! `loopctl prune`.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
-use loop_core::git::Trusted;
 use loop_core::store::{Store, now_ms};
 use loop_core::tidy;
 
@@ -23,7 +23,9 @@ pub(crate) struct Going {
     pub(crate) run: Listed,
     /// Whether its worktree is still there, and no other run's.
     pub(crate) worktree: bool,
-    /// What record and worktree take up.
+    /// The copy of its record, when that is to go too.
+    pub(crate) copy: Option<PathBuf>,
+    /// What all of it takes up.
     pub(crate) bytes: u64,
 }
 
@@ -53,10 +55,15 @@ pub(super) fn run(store: &Store, arguments: &Prune) -> Result {
     ask::confirm(&question, arguments.yes)?;
     let mut failed = 0;
     for one in &going {
-        for sentence in remove(store, one, arguments.copies, arguments.force) {
+        for sentence in remove(store, one, arguments.force) {
             printer::say(&format!("warning: {}: {sentence}", one.run.row.name));
             failed += 1;
         }
+    }
+    let roots: BTreeSet<&str> = going.iter().map(|one| one.run.row.workspace.as_str()).collect();
+    for root in roots {
+        // Best effort: the next one finds it too.
+        let _ = tidy::shrink(&store.trusted_repository(Path::new(root)));
     }
     if failed > 0 {
         return Ok(FAILED);
@@ -66,20 +73,14 @@ pub(super) fn run(store: &Store, arguments: &Prune) -> Result {
 }
 
 fn choose(store: &Store, all: &[Listed], arguments: &Prune) -> Vec<Going> {
-    let workspace = arguments
-        .workspace
-        .as_ref()
-        .map(|folder| runs::workspace_of(folder, all).unwrap_or_else(|| folder.clone()));
+    let wanted = runs::of_workspace(arguments.workspace.as_ref(), all);
     let now = now_ms();
     let age = match (arguments.older_than, arguments.keep) {
         (Some(age), _) => age,
         (None, Some(_)) => 0,
         (None, None) => USUAL,
     };
-    let ended = all.iter().filter(|run| {
-        run.row.phase.is_terminal()
-            && workspace.as_ref().is_none_or(|root| Path::new(&run.row.workspace) == root)
-    });
+    let ended = all.iter().filter(|run| run.row.phase.is_terminal() && wanted(run));
     let mut going = Vec::new();
     // Newest first, so those that are kept come before.
     for run in ended.skip(arguments.keep.unwrap_or(0)).filter(|run| now - run.row.last_ms >= age) {
@@ -91,11 +92,11 @@ fn choose(store: &Store, all: &[Listed], arguments: &Prune) -> Vec<Going> {
         let there = !run.row.worktree.is_empty() && path.symlink_metadata().is_ok();
         let worktree =
             there && runs::successor_in(all, &run.row.uid, &run.row.worktree, &run.row.branch).is_none();
-        let copy = tidy::copy(Path::new(&run.row.workspace), &run.row.uid);
+        let copy = if arguments.copies { copy(store, &run.row.uid) } else { None };
         let bytes = tidy::size(dir.path())
             + if worktree { tidy::size(path) } else { 0 }
-            + if arguments.copies { tidy::size(&copy) } else { 0 };
-        going.push(Going { run: run.clone(), worktree, bytes });
+            + copy.as_deref().map_or(0, tidy::size);
+        going.push(Going { run: run.clone(), worktree, copy, bytes });
     }
     going
 }
@@ -103,7 +104,7 @@ fn choose(store: &Store, all: &[Listed], arguments: &Prune) -> Vec<Going> {
 /// The table of what is to go.
 pub(crate) fn text(going: &[Going], width: Option<usize>) -> String {
     let mut rows = vec![["NAME", "PHASE", "ENDED", "SIZE", "WORKTREE"].map(str::to_owned).to_vec()];
-    for Going { run, worktree, bytes } in going {
+    for Going { run, worktree, bytes, .. } in going {
         let row = &run.row;
         rows.push(vec![
             row.name.clone(),
@@ -116,8 +117,14 @@ pub(crate) fn text(going: &[Going], width: Option<usize>) -> String {
     table(rows, width, &["WORKTREE", "ENDED"])
 }
 
+/// Where the copy of a run's record is, by the run's own settings.
+fn copy(store: &Store, uid: &str) -> Option<PathBuf> {
+    let run = runs::read(store, uid).ok().flatten()?;
+    run.state.created.as_ref().map(|created| loop_core::record::copy_folder(created))
+}
+
 /// Removes a run; gives a sentence for each thing that stays, and then its record stays too.
-fn remove(store: &Store, going: &Going, copies: bool, force: bool) -> Vec<String> {
+fn remove(store: &Store, going: &Going, force: bool) -> Vec<String> {
     let row = &going.run.row;
     let dir = store.run(&row.uid);
     let Ok(Some(_lock)) = dir.lock() else { return vec!["somebody works on it by now; it stays".into()] };
@@ -144,13 +151,13 @@ fn remove(store: &Store, going: &Going, copies: bool, force: bool) -> Vec<String
     if root.exists() {
         left.extend(tidy::unmark(root, &row.uid).err().map(|error| error.to_string()));
     }
-    if copies {
-        left.extend(tidy::remove_copy(root, &row.uid).err().map(|error| format!("its copy stays: {error}")));
+    if let Some(copy) = &going.copy {
+        left.extend(tidy::remove_copy(copy).err().map(|error| format!("its copy stays: {error}")));
     }
-    let place = store.trusted_repository(root);
-    if place.exists() {
-        let removed = Trusted::open(&place, &row.uid).and_then(|trusted| tidy::remove_refs(&trusted));
-        left.extend(removed.err().map(|error| error.to_string()));
+    match runs::trusted(store, root, &row.uid) {
+        Ok(None) => {}
+        Ok(Some(trusted)) => left.extend(tidy::remove_refs(&trusted).err().map(|error| error.to_string())),
+        Err(error) => left.push(error.to_string()),
     }
     if left.is_empty() {
         left.extend(

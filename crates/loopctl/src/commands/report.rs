@@ -11,7 +11,7 @@ use loop_core::store::{Store, read_journal};
 use crate::cli::Report;
 use crate::error::{Error, OK, Result};
 use crate::runs::Recorded;
-use crate::{printer, runs};
+use crate::{printer, runs, view};
 
 /// Bytes of an agent's report that are printed.
 const MOST: u64 = 1 << 20;
@@ -24,6 +24,10 @@ pub(super) fn run(store: &Store, arguments: &Report) -> Result {
         text.push_str(&opinions(&recorded)?);
     }
     printer::data(&text)?;
+    // The journal cannot know it.
+    if let Some(standing) = view::standing(&recorded, &runs::command(store.root())) {
+        printer::say(&standing);
+    }
     Ok(OK)
 }
 

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use loop_api::journal::Event;
+use loop_core::engine::unfinished;
 use loop_core::git::Trusted;
 use loop_core::store::{Journal, Store};
 use loop_core::tidy;
 
-use super::cancel;
+use super::{cancel, worktrees};
 use crate::cli::Reset;
 use crate::error::{Error, FAILED, OK, Result};
 use crate::runs::{self, Recorded};
@@ -17,7 +18,7 @@ pub(super) fn run(store: &Store, arguments: &Reset) -> Result {
     let recorded = runs::find(store, &arguments.one.run)?;
     let name = recorded.object.metadata.name.clone();
     if !recorded.state.reset {
-        ask::confirm(&question(&recorded), arguments.yes)?;
+        ask::confirm(&question(store, &recorded)?, arguments.yes)?;
         if !recorded.state.phase.is_terminal() {
             cancel::stop(store, &recorded.uid)?;
         }
@@ -35,7 +36,7 @@ pub(super) fn run(store: &Store, arguments: &Reset) -> Result {
     Ok(if left.is_empty() { OK } else { FAILED })
 }
 
-fn question(run: &Recorded) -> String {
+fn question(store: &Store, run: &Recorded) -> Result<String> {
     let name = &run.object.metadata.name;
     let facts = run.state.worktree.as_ref().or(run.state.creating.as_ref());
     let what = facts.map_or_else(
@@ -43,7 +44,11 @@ fn question(run: &Recorded) -> String {
         |facts| format!("loses its branch {} and its worktree {}", facts.run_branch, facts.worktree_path),
     );
     let cancel = if run.state.phase.is_terminal() { "" } else { " is canceled," };
-    format!("{name}{cancel} {what}, and can never be resumed.")
+    let lost = match worktrees::lost(store, run)? {
+        Some(reason) => format!(" What is lost with the worktree: {reason}."),
+        None => String::new(),
+    };
+    Ok(format!("{name}{cancel} {what}, and can never be resumed.{lost}"))
 }
 
 /// Puts it into the journal, which from then on refuses every further try.
@@ -55,8 +60,8 @@ fn note(store: &Store, uid: &str, name: &str) -> Result<()> {
         )));
     };
     let mut journal = Journal::open(&dir)?;
-    if let Some(open) = journal.state().open.clone() {
-        journal.append(Event::StepInterrupted { step_id: open.id })?;
+    for event in unfinished(&dir, journal.state()) {
+        journal.append(event)?;
     }
     if !journal.state().reset {
         journal.append(Event::RunReset)?;

@@ -10,15 +10,17 @@ use std::time::Duration;
 use loop_api::journal::Record;
 use loop_api::phase::RunPhase;
 use loop_core::machine::State;
+use loop_core::queue;
 use loop_core::store::{Store, read_journal};
 
 use self::log::Log;
 use self::steps::{Step, steps};
 use crate::cli::Tail;
 use crate::error::{Error, OK, Result};
+use crate::printer;
 use crate::printer::{BAD, BOLD, DIM, GOOD, paint, say};
 use crate::runs::{self, Recorded};
-use crate::view::clean;
+use crate::view::{self, clean};
 
 /// Pause between two looks at journal and log.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -33,11 +35,14 @@ struct Watched<'a> {
     /// Bytes of the journal when it was read.
     length: u64,
     steps: Vec<Step>,
+    /// Why nothing happens, as it was said last.
+    standing: Option<String>,
 }
 
 pub(super) fn run(store: &Store, arguments: &Tail) -> Result {
     let recorded = runs::find(store, &arguments.run)?;
-    let mut watched = Watched { store, run: recorded, raw: arguments.raw, length: 0, steps: Vec::new() };
+    let mut watched =
+        Watched { store, run: recorded, raw: arguments.raw, length: 0, steps: Vec::new(), standing: None };
     watched.look()?;
     if arguments.raw && !steps::reports(&watched.state().spec()) {
         return Err(Error::usage(format!(
@@ -88,10 +93,10 @@ impl Watched<'_> {
     }
 
     /// Prints the last log as far as there is one.
-    fn show(&self, mut log: Log, tidy: bool) -> Result {
+    fn show(&mut self, mut log: Log, tidy: bool) -> Result {
         let Some(at) = self.last() else {
             say(&format!("no agent of {} has said anything yet", self.name()));
-            self.say_when_dead();
+            self.say_standing();
             return Ok(OK);
         };
         let step = &self.steps[at];
@@ -107,7 +112,7 @@ impl Watched<'_> {
         log.drain(&mut out)?;
         log.finish(&mut out, tidy)?;
         drop(out);
-        self.say_when_dead();
+        self.say_standing();
         Ok(OK)
     }
 
@@ -121,6 +126,8 @@ impl Watched<'_> {
             // Before the log: what ends a step or the run is written after the last byte of it.
             let alive = self.run.dir.is_alive();
             self.look()?;
+            self.run.alive = alive;
+            self.run.waiting = queue::waiting(self.store, &self.run.uid, &self.run.dir);
             if let Some((at, log)) = &mut current {
                 let step = &self.steps[*at];
                 log.open(&self.places(&step.file(self.raw)))?;
@@ -153,9 +160,14 @@ impl Watched<'_> {
                 if let Some((_, log)) = &mut current {
                     log.finish(&mut std::io::stdout().lock(), tidy)?;
                 }
-                self.say_when_dead();
+                self.say_standing();
                 return Ok(OK);
             }
+            // One without an engine was perhaps just made.
+            if alive {
+                self.say_standing();
+            }
+            printer::reader()?;
             std::thread::sleep(PAUSE);
         }
     }
@@ -174,14 +186,14 @@ impl Watched<'_> {
         }
     }
 
-    /// Says how to go on with a run that no engine works on.
-    fn say_when_dead(&self) {
-        if loop_core::object::is_interrupted(self.state(), self.run.dir.is_alive()) {
-            let loopctl = runs::command(self.store.root());
-            say(&format!(
-                "{name} is interrupted: no engine works on it; {loopctl} resume {name}",
-                name = self.name()
-            ));
+    /// Says why nothing happens in a run that has not ended, unless that was said last.
+    fn say_standing(&mut self) {
+        let standing = view::standing(&self.run, &runs::command(self.store.root()));
+        if self.standing != standing {
+            if let Some(standing) = &standing {
+                say(standing);
+            }
+            self.standing = standing;
         }
     }
 }

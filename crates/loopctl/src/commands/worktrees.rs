@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use loop_api::journal::{Event, Outcome, Record};
-use loop_core::git::Trusted;
 use loop_core::store::{Store, read_journal};
 use loop_core::tidy::{self, Worktree};
 
@@ -113,8 +112,7 @@ fn last_checkpoint(records: &[Record]) -> i64 {
 /// What would be lost with the worktree of a run.
 pub(super) fn lost(store: &Store, run: &runs::Recorded) -> Result<Option<String>> {
     let Some(facts) = &run.state.created else { return Ok(None) };
-    let place = store.trusted_repository(Path::new(&facts.workspace_root));
-    let trusted = if place.exists() { Trusted::open(&place, &run.uid).ok() } else { None };
+    let trusted = runs::trusted(store, Path::new(&facts.workspace_root), &run.uid).ok().flatten();
     let since = last_checkpoint(&read_journal(&run.dir.journal())?.0.records);
     Ok(tidy::uncommitted(&run.state, trusted.as_ref(), since))
 }

@@ -14,6 +14,7 @@ pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
             vec![paint(DIM, &format!("{provider} makes the worktree, as {}", clean::text(reason)))]
         }
         Event::RunCreated(_)
+        | Event::RunResumed { .. }
         | Event::WorktreeProviderSelected { .. }
         | Event::WorktreeCreating(_)
         | Event::IterationFinished { .. }

@@ -29,7 +29,11 @@ pub(crate) fn text(run: &Recorded) -> String {
         _ => "not begun".into(),
     };
     let iterations = count(state.iteration as usize, "iteration");
-    let tasks = if total == 0 { "no plan".into() } else { format!("{done} of {total} plan tasks") };
+    let tasks = match (total, &state.worktree) {
+        (0, None) if state.spec().task.plan_path.is_some() => "plan not read yet".into(),
+        (0, _) => "no plan".into(),
+        _ => format!("{done} of {total} plan tasks"),
+    };
     lines.push(format!("  done       {tasks}, {iterations}, {time}"));
     if !state.usage.is_empty() {
         lines.push(format!("  used       {}, as the agents reported it", used(&state.usage)));

@@ -88,12 +88,16 @@ fn asked(history: &History<'_>) -> Vec<String> {
 }
 
 fn phase(history: &History<'_>) -> &'static str {
+    let turns = |kind: &&str| matches!(*kind, "RUN_STARTED" | "RUN_PAUSED" | "RUN_RESUMED");
     match history.ended.map(|record| text(record, "kind")) {
         Some("RUN_COMPLETED") => "Completed",
         Some("RUN_FAILED") => "Failed",
         Some(_) => "Canceled",
-        None if history.count("RUN_STARTED") > 0 => "Running",
-        None => "Pending",
+        None => match history.records.iter().rev().map(|record| text(record, "kind")).find(turns) {
+            Some("RUN_STARTED") => "Running",
+            Some("RUN_PAUSED") => "Paused",
+            _ => "Pending",
+        },
     }
 }
 
@@ -124,7 +128,7 @@ fn outcome(history: &History<'_>) -> Vec<String> {
     lines.push(format!("tasks: {done} of {total}"));
     lines.push(format!("iterations: {}", history.iterations));
     lines.push(format!("engines: {}", history.count("RUN_STARTED")));
-    let again = |record: &&Value| text(record, "kind") == "RUN_STARTED" && record["again"] == true;
+    let again = |record: &&Value| text(record, "kind") == "RUN_RESUMED" && record["again"] == true;
     lines.push(format!("further tries: {}", history.records.iter().filter(again).count()));
     if let Some(granted) = history.last("COMPLETION_GRANTED") {
         for (key, field) in [

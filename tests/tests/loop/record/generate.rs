@@ -159,7 +159,7 @@ impl Maker {
         if self.bent == Bent::Cancel && self.dice.one_in(4) {
             return self.append(Event::RunCanceled);
         }
-        self.start(false);
+        self.start();
         for _ in 0..2000 {
             match next(&self.state, self.now) {
                 Next::Record(event) => self.append(event),
@@ -173,16 +173,17 @@ impl Maker {
                     // Another try, which goes well more often than not.
                     self.tries += 1;
                     self.bent = if self.dice.one_in(3) { self.bent } else { Bent::Completion };
-                    self.start(true);
+                    self.append(Event::RunResumed { again: true });
+                    self.start();
                 }
             }
         }
         panic!("{:?} does not end", self.bent);
     }
 
-    fn start(&mut self, again: bool) {
+    fn start(&mut self) {
         let isolation = if self.dice.one_in(3) { "none: no bubblewrap 2" } else { "bubblewrap 0.8.0" }.into();
-        self.append(Event::RunStarted { worker_id: "host:1".into(), isolation, again });
+        self.append(Event::RunStarted { worker_id: "host:1".into(), isolation });
     }
 
     fn created(&mut self, uid: &str, store: &Store) -> Event {
@@ -296,7 +297,7 @@ impl Maker {
         self.now += self.dice.roll(3) as i64 * self.dice.roll(4_000_000) as i64;
         if stoppable && self.dice.one_in(12) {
             // Killed, and taken up again.
-            return self.start(false);
+            return self.start();
         }
         let cancel = if self.bent == Bent::Cancel { 3 } else { 60 };
         if stoppable && self.dice.one_in(cancel) {

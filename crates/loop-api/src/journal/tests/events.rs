@@ -271,11 +271,8 @@ fn life() -> impl Strategy<Value = Event> {
     ]);
     prop_oneof![
         created(),
-        (text(), text(), any::<bool>()).prop_map(|(worker_id, isolation, again)| Event::RunStarted {
-            worker_id,
-            isolation,
-            again
-        }),
+        any::<bool>().prop_map(|again| Event::RunResumed { again }),
+        (text(), text()).prop_map(|(worker_id, isolation)| Event::RunStarted { worker_id, isolation }),
         (text(), text()).prop_map(|(provider, reason)| Event::WorktreeProviderSelected { provider, reason }),
         worktree().prop_map(Event::WorktreeCreating),
         worktree().prop_map(Event::WorktreeCreated),
@@ -287,6 +284,7 @@ fn life() -> impl Strategy<Value = Event> {
         }),
         Just(Event::RunCanceled),
         Just(Event::RunPaused),
+        Just(Event::RunReset),
         (text(), text()).prop_map(|(status, message)| Event::WorktreeRemoved { status, message }),
     ]
 }
@@ -307,6 +305,6 @@ pub(super) fn one_of_each() -> Vec<(i64, Event)> {
         let kind = serde_json::to_value(&event).unwrap()["kind"].as_str().unwrap().to_owned();
         found.entry(kind).or_insert(event);
     }
-    assert_eq!(found.len(), 23, "{:?}", found.keys());
+    assert_eq!(found.len(), 25, "{:?}", found.keys());
     [first].into_iter().chain(found.into_values()).zip(1..).map(|(event, ts)| (ts, event)).collect()
 }

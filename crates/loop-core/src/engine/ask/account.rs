@@ -8,25 +8,28 @@ use loop_api::journal::Event;
 use crate::agent::{self, Lines, Reading};
 use crate::exec::KEEP;
 use crate::machine::State;
-use crate::record::log_name;
+use crate::record::{log_name, raw_name};
 use crate::store::RunDir;
+
+/// What a dead engine left open, brought to an end: events to append, in this order, before one that needs no open step.
+pub fn unfinished(run: &RunDir, state: &State) -> Vec<Event> {
+    let interrupted = state.open.as_ref().map(|open| Event::StepInterrupted { step_id: open.id.clone() });
+    account(run, state).into_iter().chain(interrupted).collect()
+}
 
 /// The end of the process that the journal holds without one, so that what it used is counted, and counted once.
 ///
 /// What stands in the log's later half when it was cut in the middle of a long output is not read; a process without a
 /// result is counted as incomplete anyway.
-pub fn account(run: &RunDir, state: &State) -> Option<Event> {
+pub(in crate::engine) fn account(run: &RunDir, state: &State) -> Option<Event> {
     let (process, step) = (state.agent.as_ref()?, state.open.as_ref()?);
     let spec = &state.created.as_ref()?.spec;
     let (adapter, _) = agent::asked(spec, step.phase)?;
     let mut mapper = adapter.mapper()?;
     let (mut lines, mut reading) = (Lines::default(), Reading::default());
-    let log = run.join(log_name(step.phase, step.iteration, state.attempt)).with_extension("jsonl");
+    let log = run.join(raw_name(&log_name(step.phase, step.iteration, state.attempt)));
     let mut take = |line: Option<&[u8]>| {
-        let readable = line.is_some_and(|line| {
-            line.iter().all(u8::is_ascii_whitespace) || mapper.line(line, &mut |event| reading.take(&event))
-        });
-        reading.unread_lines += u64::from(!readable);
+        reading.line(mapper.as_mut(), line, &mut |_| {});
     };
     // A log that cannot be read says nothing; the process is then counted as one that did not.
     if let Ok(mut file) = File::open(log)

@@ -1,7 +1,6 @@
 //! An agent that looks back at an ended run: one process for one report, without steps, sessions or retries.
 
 use std::cell::Cell;
-use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,9 +8,10 @@ use loop_api::usage::Usage;
 
 use super::ending::{self, Cut};
 use super::output::{Moments, Output};
+use super::{AgentSink, Seen};
 use crate::agent::{Adapter, Values};
-use crate::engine::{Engine, Live};
-use crate::exec::{Limits, Sink, Stream};
+use crate::engine::{Engine, Error};
+use crate::exec::Limits;
 use crate::far::Side;
 use crate::retry::Ending;
 use crate::store;
@@ -32,24 +32,6 @@ pub(in crate::engine) struct Analysis {
     pub(in crate::engine) usage: Usage,
     /// What went wrong; empty when nothing did.
     pub(in crate::engine) complaint: String,
-}
-
-struct AnalystSink<'a> {
-    output: &'a mut Output,
-    moments: &'a Moments,
-    began: Instant,
-    show: &'a mut dyn FnMut(&Live<'_>),
-}
-
-impl Sink for AnalystSink<'_> {
-    fn write(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
-        self.output.write(stream, bytes, self.moments)
-    }
-
-    fn tick(&mut self) {
-        let usage = self.output.reading().usage();
-        (self.show)(&Live { line: self.output.line(), usage: &usage, elapsed: self.began.elapsed() });
-    }
 }
 
 impl Engine<'_> {
@@ -96,11 +78,19 @@ impl Engine<'_> {
             cut.get().is_some()
         };
         let observer = &mut self.observer;
-        let mut sink = AnalystSink {
+        let mut show = |seen: Seen<'_>| -> Result<(), Error> {
+            if let Seen::Live(live) = seen {
+                observer.agent(&live);
+            }
+            Ok(())
+        };
+        let mut sink = AgentSink {
             output: &mut output,
             moments: &moments,
             began: Instant::now(),
-            show: &mut |live| observer.agent(live),
+            checkpoints: None,
+            keep: &mut show,
+            failure: None,
         };
         let outcome = side.client().run(&request, &mut sink, &stop).map_err(|error| error.to_string())?;
         output.end().and_then(|()| output.finish()).map_err(|error| format!("its log: {error}"))?;

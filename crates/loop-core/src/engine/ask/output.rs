@@ -159,31 +159,24 @@ fn read(
     reading: &mut Reading,
     say: &mut dyn FnMut(&str) -> io::Result<()>,
 ) -> io::Result<()> {
-    let Some(line) = line else {
-        reading.unread_lines += 1;
-        return say("(a line that is too long to be read; it is in the raw log)\n");
-    };
-    if line.iter().all(u8::is_ascii_whitespace) {
-        return Ok(());
-    }
     let mut said = String::new();
-    let readable = mapper.line(line, &mut |event| {
-        reading.take(&event);
-        match event {
-            Event::Text(text) => said.push_str(&format!("{}\n", text.trim_end())),
-            Event::Tool(tool) => said.push_str(&format!("> {tool}\n")),
-            Event::Retrying { class, wait_ms } => said.push_str(&format!(
-                "(the service failed: {}; the agent's program tries again in {} s)\n",
-                class.as_str(),
-                wait_ms.div_ceil(1000)
-            )),
-            _ => {}
-        }
+    let readable = reading.line(mapper, line, &mut |event| match event {
+        Event::Text(text) => said.push_str(&format!("{}\n", text.trim_end())),
+        Event::Tool(tool) => said.push_str(&format!("> {tool}\n")),
+        Event::Retrying { class, wait_ms } => said.push_str(&format!(
+            "(the service failed: {}; the agent's program tries again in {} s)\n",
+            class.as_str(),
+            wait_ms.div_ceil(1000)
+        )),
+        _ => {}
     });
-    if !readable {
-        reading.unread_lines += 1;
-        said.push_str(&String::from_utf8_lossy(&line[..line.len().min(ODD_LINE)]));
-        said.push('\n');
+    match line {
+        None => said.push_str("(a line that is too long to be read; it is in the raw log)\n"),
+        Some(line) if !readable => {
+            said.push_str(&String::from_utf8_lossy(&line[..line.len().min(ODD_LINE)]));
+            said.push('\n');
+        }
+        Some(_) => {}
     }
     if said.is_empty() { Ok(()) } else { say(&said) }
 }

@@ -6,7 +6,7 @@ use loop_api::run::DeliveryMode;
 use proptest::prelude::*;
 
 use super::simulation::{Dice, any_work};
-use super::{Next, Run, State, all_done, answers, created, next, outcome, spec, started, worktree};
+use super::{Next, Run, State, all_done, answers, created, next, outcome, resumed, spec, started, worktree};
 
 const PHASES: [StepPhase; 7] = [
     StepPhase::Prepare,
@@ -43,7 +43,8 @@ fn any_event(dice: &mut Dice, state: &State) -> Event {
     let phase = PHASES[usize::from(dice.roll(7))];
     match dice.roll(25) {
         0 => created(spec()),
-        1 => started(dice.one_in(2)),
+        1 if dice.one_in(2) => started(),
+        1 => Event::RunResumed { again: dice.one_in(2) },
         2 | 3 => {
             let near = state.iteration + u32::from(dice.roll(3));
             let iteration = if phase == StepPhase::Implementation { near } else { 0 };
@@ -115,7 +116,8 @@ fn any_event(dice: &mut Dice, state: &State) -> Event {
                 clean: step.clean,
             },
             Next::Analyze(reason) => Event::PostmortemStart { reason },
-            Next::Finish => started(dice.one_in(2)),
+            Next::Finish if dice.one_in(2) => started(),
+            Next::Finish => Event::RunResumed { again: dice.one_in(2) },
         },
     }
 }
@@ -127,8 +129,8 @@ fn may_follow(before: RunPhase, after: RunPhase) -> bool {
             (before, after),
             (Pending, Running | Canceled | Paused)
                 | (Running, Completed | Failed | Canceled | Paused)
-                | (Paused, Running | Canceled)
-                | (Failed | Canceled, Running)
+                | (Paused, Pending | Canceled)
+                | (Failed | Canceled, Pending)
         )
 }
 
@@ -198,9 +200,14 @@ fn nothing_but_its_own_end_happens_while_a_completed_run_is_cleaned_up() {
     let failed =
         Event::RunFailed { exit_reason: ExitReason::Failed, reason: "r".into(), message: "m".into() };
     let another = Event::StepInterrupted { step_id: "another".into() };
-    for event in
-        [failed, another, Event::RunCanceled, Event::IterationFinished { iteration: 1 }, started(true)]
-    {
+    for event in [
+        failed,
+        another,
+        Event::RunCanceled,
+        Event::IterationFinished { iteration: 1 },
+        started(),
+        resumed(true)[0].clone(),
+    ] {
         let mut state = run.state.clone();
         assert!(state.apply(1, &event).is_err(), "{event:?}");
         assert_eq!(state, run.state);
@@ -244,7 +251,7 @@ fn a_run_that_was_reset_is_never_taken_up_again() {
     run.state.apply(2, &Event::RunReset).unwrap();
     assert!(run.state.reset && next(&run.state, 3) == Next::Finish);
     assert_eq!(run.state.cleanup, Some(("reset".into(), String::new())));
-    for event in [Event::RunReset, started(true), started(false), Event::RunCanceled] {
+    for event in [Event::RunReset, resumed(true)[0].clone(), started(), Event::RunCanceled] {
         assert!(run.state.clone().apply(3, &event).is_err(), "{event:?}");
     }
     let (cleaning, _) = cleaning();
@@ -268,6 +275,6 @@ fn a_refused_event_is_named_together_with_what_it_met() {
     run.up_to(StepPhase::Implementation, &answers(super::work("a")));
     let error = run.state.apply(1, &Event::RunCanceled).unwrap_err();
     assert_eq!(error.to_string(), "illegal transition: RUN_CANCELED while Running, step implementation open");
-    let error = State::default().apply(1, &started(false)).unwrap_err();
+    let error = State::default().apply(1, &started()).unwrap_err();
     assert_eq!(error.to_string(), "illegal transition: RUN_STARTED while Pending");
 }

@@ -4,7 +4,7 @@ use loop_api::journal::{Event, Outcome, Verdict};
 use loop_api::phase::{ExitReason, StepPhase};
 use loop_api::run::DeliveryMode;
 
-use super::{Answers, Next, Run, all_done, answers, next, spec, started, work};
+use super::{Answers, Next, Run, all_done, answers, next, resumed, spec, started, work};
 
 fn failing(tree: &str) -> Answers {
     Answers { exit_code: 1, ..answers(work(tree)) }
@@ -31,7 +31,7 @@ fn run_48_the_counters_are_rebuilt_from_the_journal() {
     let mut run = Run::new(spec());
     run.iterations(&[failing("a"), failing("b")]);
     run.state = run.reopened();
-    run.append(started(false));
+    run.append(started());
     assert_eq!(run.state.failed_verifications, 2, "an interruption is no new try");
     run.iteration(&failing("c"));
     assert_eq!(run.end().1, "max_consecutive_failures:verification:3");
@@ -83,14 +83,18 @@ fn bug_22_another_try_starts_with_fresh_limits() {
     let mut run = Run::new(spec);
     run.iterations(&["a", "b", "c"].map(failing));
     assert_eq!(run.end().1, "max_consecutive_failures:verification:3");
-    run.append(started(true));
+    for event in resumed(true) {
+        run.append(event);
+    }
     assert!(run.state.ended.is_none());
     run.iterations(&["d", "e"].map(failing));
     assert!(run.state.ended.is_none(), "the old failures do not count");
     run.iteration(&failing("f"));
     assert_eq!(run.end().1, "max_consecutive_failures:verification:3");
 
-    run.append(started(true));
+    for event in resumed(true) {
+        run.append(event);
+    }
     run.iterations(&["g", "h", "i", "j"].map(|tree| answers(work(tree))));
     assert_eq!(run.end().1, "iteration_limit_reached:4", "four more were allowed");
     assert_eq!(run.state.iteration, 10, "iterations are numbered through");
@@ -102,7 +106,9 @@ fn another_try_forgets_refusals_and_rewrites() {
     let still = super::watchdog::still("a", true);
     run.iterations(&[answers(still.clone()), answers(still.clone()), answers(still.clone())]);
     assert_eq!(run.end().1, "watchdog_failed:no_progress");
-    run.append(started(true));
+    for event in resumed(true) {
+        run.append(event);
+    }
     assert_eq!((run.state.rewrites, run.state.same_refusal), (0, 0));
     let decisions = run.iteration(&answers(still));
     assert!(
@@ -121,7 +127,9 @@ fn a_failed_merge_is_tried_again_without_another_iteration() {
     run.finish(step_id, Outcome::Failed { reason, message: "conflict".into() });
     run.iteration(&answers(work("x")));
     assert_eq!((run.end().0, run.end().1), ("failed", "merge_failed:MergeConflict"));
-    run.append(started(true));
+    for event in resumed(true) {
+        run.append(event);
+    }
     let Next::Run(step) = next(&run.state, run.now) else { panic!("the merge is tried again") };
     assert_eq!(step.phase, StepPhase::Merge);
 }
@@ -138,7 +146,9 @@ fn a_run_past_its_deadline_is_timed_out_and_another_try_gets_the_time_again() {
     run.iteration(&answers(work("b")));
     assert_eq!((run.end().0, run.end().1), ("timed_out", "timed_out:100s"));
     assert!(run.end().2.contains("100 s passed; resume it"), "{}", run.end().2);
-    run.append(started(true));
+    for event in resumed(true) {
+        run.append(event);
+    }
     assert!(matches!(next(&run.state, run.now), Next::Run(_)));
 }
 
@@ -150,7 +160,7 @@ fn an_interruption_does_not_move_the_deadline() {
     run.iteration(&answers(work("a")));
     let started_ms = run.state.started_ms;
     run.now += 90_000;
-    run.append(started(false));
+    run.append(started());
     assert_eq!(run.state.started_ms, started_ms);
 }
 
@@ -165,11 +175,36 @@ fn a_pause_moves_the_deadline_by_its_own_length() {
     run.append(Event::RunPaused);
     assert_eq!(next(&run.state, run.now), Next::Finish);
     run.now += 1_000_000;
-    run.append(started(false));
+    for event in resumed(false) {
+        run.append(event);
+    }
     let moved = run.state.started_ms;
     assert!((before + 1_000_000..=before + 1_002_000).contains(&moved), "{before} {moved}");
     assert!(matches!(next(&run.state, moved + 99_999), Next::Run(_)));
     assert!(matches!(next(&run.state, moved + 100_000), Next::Record(Event::RunFailed { .. })));
+}
+
+#[test]
+fn waiting_to_go_on_counts_for_no_deadline() {
+    let mut spec = spec();
+    spec.limits.active_deadline_seconds = Some(100);
+    let mut run = Run::new(spec);
+    run.iterations(&[answers(work("a"))]);
+    let used = run.now - run.state.started_ms;
+    for again in [false, true] {
+        run.append(if again { Event::RunCanceled } else { Event::RunPaused });
+        run.now += 500_000;
+        // It waits for its turn, is paused meanwhile, and waits once more.
+        run.append(Event::RunResumed { again });
+        run.now += 500_000;
+        run.append(Event::RunPaused);
+        run.now += 500_000;
+        for event in resumed(false) {
+            run.append(event);
+        }
+        let counted = run.now - run.state.started_ms;
+        assert!(counted <= if again { 0 } else { used + 1000 }, "{counted} ms of {used}");
+    }
 }
 
 #[test]
@@ -184,7 +219,9 @@ fn the_budget_is_checked_before_agents_only_and_another_try_gets_as_much_again()
     let Next::Record(end) = next(&run.state, run.now) else { panic!("the budget is used") };
     run.append(end);
     assert_eq!(run.end().1, "budget_exceeded:cost");
-    run.append(started(true));
+    for event in resumed(true) {
+        run.append(event);
+    }
     assert!(matches!(next(&run.state, run.now), Next::Run(_)));
     run.state.usage.cost_nano_usd = 1_000_000_000;
     assert!(matches!(next(&run.state, run.now), Next::Record(Event::RunFailed { .. })));

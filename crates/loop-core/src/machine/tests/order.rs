@@ -110,7 +110,7 @@ fn run_78_a_step_without_an_end_is_run_again_as_a_further_attempt() {
         let begun = *run.steps_begun().last().unwrap();
         run.state = run.reopened();
         if phase != Cleanup {
-            run.append(super::started(false));
+            run.append(super::started());
         }
         let Next::Record(event) = next(&run.state, run.now) else { panic!("{phase:?} is interrupted first") };
         assert_eq!(event, Event::StepInterrupted { step_id });

@@ -99,12 +99,12 @@ impl Simulation {
 
     fn drive(&mut self) {
         self.append(created(self.spec.clone()));
-        self.append(started(false));
+        self.append(started());
         loop {
             // Per try: start, preparation, baseline, merge, end and cleanup; per iteration three steps and three
             // decisions.
             let iterations = self.spec.settings.iterations as usize;
-            let bound = 1 + self.tries * (18 + iterations * 13) + self.interruptions * 3;
+            let bound = 1 + self.tries * (19 + iterations * 13) + self.interruptions * 4;
             assert!(self.events.len() <= bound, "{} events, at most {bound}", self.events.len());
             let decision = next(&self.state, self.now);
             self.decisions.push((self.events.len(), self.now, decision.clone()));
@@ -123,7 +123,9 @@ impl Simulation {
                         return;
                     }
                     self.tries += 1;
-                    self.append(started(true));
+                    for event in super::resumed(true) {
+                        self.append(event);
+                    }
                 }
             }
         }
@@ -138,7 +140,10 @@ impl Simulation {
             self.interruptions += 1;
             self.append(Event::RunPaused);
             self.now += 1_000_000;
-            return self.append(started(false));
+            for event in super::resumed(false) {
+                self.append(event);
+            }
+            return;
         }
         let step_id = format!("step-{}", self.events.len());
         let Step { phase, iteration, attempt, clean } = step;
@@ -152,7 +157,7 @@ impl Simulation {
         if self.dice.one_in(15) {
             self.interruptions += 1;
             if may_stop {
-                self.append(started(false));
+                self.append(started());
             }
             return;
         }
@@ -229,7 +234,7 @@ fn limits_hold(spec: &LoopRunSpec, events: &[(i64, Event)]) {
     let mut open = StepPhase::Prepare;
     for (_, event) in events {
         match event {
-            Event::RunStarted { again: true, .. } => {
+            Event::RunResumed { again: true } => {
                 (iterations, rewrites, failed, tokens) = (0, 0, [0, 0], 0);
             }
             Event::AgentStarted { .. } => {

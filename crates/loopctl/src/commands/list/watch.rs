@@ -29,15 +29,16 @@ pub(super) fn run(store: &Store, arguments: &Listing) -> Result {
 }
 
 /// Waits; `Some` is the exit code for a signal that came.
-fn pause(signals: &Signals) -> Option<u8> {
+fn pause(signals: &Signals) -> Result<Option<u8>> {
     let mut left = PAUSE;
     loop {
         if let Some(signal) = signals.raised() {
-            return Some(drive::code_of(signal));
+            return Ok(Some(drive::code_of(signal)));
         }
         if left.is_zero() {
-            return None;
+            return Ok(None);
         }
+        printer::reader()?;
         std::thread::sleep(GLANCE);
         left = left.saturating_sub(GLANCE);
     }
@@ -58,7 +59,7 @@ fn draw(store: &Store, arguments: &Listing, signals: &Signals, term: &Term) -> R
             said.map_err(|error| Error::output(&error))?;
             shown = Some(lines);
         }
-        if let Some(code) = pause(signals) {
+        if let Some(code) = pause(signals)? {
             return Ok(code);
         }
     }
@@ -104,7 +105,7 @@ fn add(store: &Store, arguments: &Listing, signals: &Signals) -> Result {
             let lines = table::more(&mut columns, rows);
             printer::data(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())?;
         }
-        if let Some(code) = pause(signals) {
+        if let Some(code) = pause(signals)? {
             return Ok(code);
         }
     }
