@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use loop_core::exec::{Bwrap, Client, Limits, Request, Sandbox, Sink, Stream, direct, server};
+use loop_core::exec::{Bwrap, Client, Limits, Request, Sandbox, Sink, Stream, container, direct, server};
 
 struct To(File);
 
@@ -21,7 +21,10 @@ impl Sink for To {
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["__exec"] => server::serve(),
+        ["__exec"] => server::serve(false),
+        [container::EXECUTOR] => container::executor(),
+        [container::RELAY, socket] => container::relay(Path::new(socket)),
+        ["serve", socket] => ExitCode::from(u8::from(container::listen(Path::new(socket)).is_err())),
         ["engine", folder, script, out] => engine(folder, script, out),
         ["latency", folder] => latency(folder),
         _ => ExitCode::FAILURE,

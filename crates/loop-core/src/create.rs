@@ -89,6 +89,8 @@ pub struct Request {
     pub queue: Value,
     /// The caller's environment.
     pub environment: BTreeMap<String, String>,
+    /// Uid and name that the run has already, on a cluster; new ones otherwise.
+    pub identity: Option<(String, String)>,
 }
 
 /// A run that was made but not started.
@@ -177,7 +179,10 @@ fn ready(store: &Store, request: &Request) -> Result<Ready, Error> {
     let script = agents::settle(&user, &mut spec, request, &base, &search_path)?;
     let (provided, notes) = worktree::settle(&mut spec, request, &root, &search_path)?;
     let branch = preflight::branches(&user, &spec, &slug)?;
-    let uid = crate::new_uid();
+    let (uid, name) = match &request.identity {
+        Some((uid, name)) => (uid.clone(), Some(name.clone())),
+        None => (crate::new_uid(), None),
+    };
     let folder = if store.root().is_dir() { store.root().to_owned() } else { std::env::temp_dir() };
     let scratch = folder.join(format!("ask-{uid}"));
     worktree::place(&provided, &spec, &root, (&branch, &base.commit), &scratch)?;
@@ -195,11 +200,10 @@ fn ready(store: &Store, request: &Request) -> Result<Ready, Error> {
         context_files.push(learnings);
     }
 
-    let name = format!(
-        "{}-{}",
-        slug.chars().take(50).collect::<String>().trim_end_matches('-'),
-        &uid[uid.len() - 5..]
-    );
+    let name = name.unwrap_or_else(|| {
+        let short: String = slug.chars().take(50).collect();
+        format!("{}-{}", short.trim_end_matches('-'), &uid[uid.len() - 5..])
+    });
     let queue = config::queue(&[config.queue, request.queue.clone()])?;
     let digest = sha256(serde_json::to_vec(&spec).unwrap_or_default().as_slice());
     let created = Created {

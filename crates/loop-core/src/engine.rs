@@ -28,12 +28,14 @@ pub(crate) use prepare::{MOST_BRANCHES, prompt_files, worktree_path};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use loop_api::journal::{Created, Event, Outcome, Record, WorktreeFacts};
 use loop_api::phase::{RunPhase, StepPhase};
 
 use crate::control::{Control, Signals, Stop};
+use crate::delivery::Remote;
 use crate::exec::{self, Counts, Isolation};
 use crate::far::{self, Setting, Side, Worktree};
 use crate::git::{self, Git, Identity, Trusted};
@@ -171,6 +173,8 @@ pub struct Host {
     pub signals: Signals,
     /// The caller's environment.
     pub environment: BTreeMap<String, String>,
+    /// Where a merge has to arrive beside the user's repository; `None` on one machine.
+    pub remote: Option<Arc<dyn Remote>>,
 }
 
 /// One run, driven by this process alone.
@@ -185,6 +189,7 @@ pub struct Engine<'a> {
     identity: Identity,
     setting: Setting,
     control: Control,
+    remote: Option<Arc<dyn Remote>>,
     store: Store,
     turn: Option<Turn>,
     agent: Option<Side>,
@@ -245,6 +250,7 @@ impl<'a> Engine<'a> {
             identity,
             setting,
             control,
+            remote: host.remote.clone(),
             store: store.clone(),
             turn: None,
             agent: None,

@@ -8,6 +8,7 @@
 mod background;
 mod client;
 mod command;
+pub mod container;
 mod dialog;
 mod direct;
 mod frame;
@@ -30,7 +31,7 @@ pub use direct::direct;
 pub use marker::{ENGINE_MARKER, MARKER, settle, sweep_marked};
 pub use output::{Counts, KEEP, OutputFile};
 pub use proc::is_suspended;
-pub use sandbox::{Bwrap, HomeOverlay, Isolation, Mount, Sandbox, probe};
+pub use sandbox::{Bwrap, Containers, HomeOverlay, Isolation, Mount, Sandbox, probe};
 
 /// One command to run on the far side.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,10 +1,11 @@
 //! The far side of the trust line: what executes the agent, the reviewer and the gates on this machine.
 //!
-//! Each side is a `loop-exec` of its own, under bubblewrap where it works, that can write its own folders only.
-//! The engine's folder is hidden from all of them; the trusted repository can be read.
+//! Each side is a `loop-exec` of its own, in a container on Kubernetes and else under bubblewrap where it works, that can
+//! write its own folders only. The engine's folder is hidden from all of them; the trusted repository can be read.
 
 mod checkout;
 mod collect;
+mod container;
 mod hooks;
 mod private_git;
 mod reports;
@@ -106,6 +107,8 @@ pub struct Side {
     folder: PathBuf,
     environment: BTreeMap<String, String>,
     temporary: String,
+    /// Whether it is a container, which has a PATH of its own.
+    contained: bool,
 }
 
 impl Side {
@@ -139,6 +142,12 @@ impl Side {
         }
     }
 
+    /// PATH of our own commands there: the engine's, which no agent can write, or a container's own.
+    fn path(&self, engine: &str) -> String {
+        let own = self.environment.get("PATH").filter(|_| self.contained);
+        own.map_or(engine, String::as_str).to_owned()
+    }
+
     /// Runs a helper script of ours in its folder.
     fn helper(&self, script: &str, arguments: &[&str], stdin: &[u8], path: &str) -> Result<Captured, Error> {
         self.helper_with(script, arguments, stdin, path, (HELPER_OUTPUT, HELPER_TIME))
@@ -156,7 +165,7 @@ impl Side {
         let mut argv: Vec<String> = ["sh", "-c", script, "loop"].map(str::to_owned).to_vec();
         argv.extend(arguments.iter().map(|&argument| argument.to_owned()));
         let limits = Limits { total: time, idle: None, term_grace: Duration::from_secs(2) };
-        let more = [("PATH", path.to_owned()), ("LC_ALL", "C".to_owned())];
+        let more = [("PATH", self.path(path)), ("LC_ALL", "C".to_owned())];
         let mut request = self.request(argv, &more, stdin.to_vec(), limits);
         // The agent may be alive beside a helper that takes a snapshot.
         request.sweep = false;
@@ -201,12 +210,12 @@ impl Setting {
             Sandbox::None
         };
         let client = Client::start(&self.executable, &sandbox)?;
-        Ok(Side { client, folder: folder.to_owned(), environment, temporary })
+        Ok(Side { client, folder: folder.to_owned(), environment, temporary, contained: false })
     }
 
     /// Copy of the script agent's program.
     pub fn agent_program(&self) -> PathBuf {
-        self.sandboxes.join("agent.sh")
+        self.containers().map_or(&self.sandboxes, |at| &at.program).join("agent.sh")
     }
 
     /// What no side may see: the data directory, and the keys and sockets of HOME that open other doors.
@@ -251,6 +260,9 @@ impl Setting {
 
     /// The agent's side: the worktree, and in place of the user's git folder one of the run's own.
     pub fn agent(&self, worktree: &Worktree, adapter: &Adapter) -> Result<Side, Error> {
+        if let Some(at) = self.containers() {
+            return self.contained_agent(at, worktree, adapter);
+        }
         remove(&self.sandboxes.join("agent/home"))?;
         let home = self.home(self.folder(&["agent", "home"])?)?;
         let mut environment = crate::environment::for_agent(&self.caller);
@@ -292,6 +304,9 @@ impl Setting {
         adapter: &Adapter,
         record: Option<&Path>,
     ) -> Result<Side, Error> {
+        if let Some(at) = self.containers() {
+            return self.contained_reader(at, name, commit, adapter);
+        }
         remove(&self.sandboxes.join(name))?;
         let folder = self.folder(&[name, "checkout"])?;
         let home = self.home(self.folder(&[name, "home"])?)?;
@@ -313,6 +328,9 @@ impl Setting {
 
     /// The gates' side. `clean` throws away whatever earlier gates left.
     pub fn gate(&self, hidden: Option<&Path>, clean: bool) -> Result<Side, Error> {
+        if let Some(at) = self.containers() {
+            return self.contained_gate(at, clean);
+        }
         let side = self.sandboxes.join("gate");
         if clean {
             remove(&side)?;

@@ -5,6 +5,7 @@ pub mod config;
 pub mod control;
 pub mod counts;
 pub mod create;
+pub mod delivery;
 pub mod engine;
 mod environment;
 pub mod exec;

@@ -20,7 +20,7 @@ use clap::Parser as _;
 fn main() -> ExitCode {
     // The far side of a run is this program again; it has to start before any thread of ours.
     if std::env::args_os().nth(1).is_some_and(|word| word == "__exec") {
-        return loop_core::exec::server::serve();
+        return loop_core::exec::server::serve(false);
     }
     // A shell that asks for completions gets them here, and the process ends.
     complete::answer();

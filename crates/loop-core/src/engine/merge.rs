@@ -6,6 +6,7 @@ use loop_api::journal::{Granted, Merged, Outcome, Verified};
 use loop_api::run::MergeStrategy;
 
 use super::{Engine, Finished, Halt};
+use crate::delivery::{Push, Pushed};
 use crate::git::MergeTree;
 
 /// Times that a moving target is followed.
@@ -57,6 +58,16 @@ impl Engine<'_> {
             return Err(Halt::failed("merge_failed", message));
         }
         self.hand_over(&commit)?;
+        if let Some(remote) = &self.remote {
+            // First there: what stands in the user's repository is believed to be delivered.
+            let push = Push { reference: reference.clone(), commit: commit.clone(), expected: tip.clone() };
+            let pushed = remote.push(&push).map_err(|reason| {
+                Halt::failed("merge_failed", format!("{target} could not be pushed: {reason}"))
+            })?;
+            if pushed == Pushed::Moved {
+                return Ok(None);
+            }
+        }
         let old = tip.unwrap_or_else(|| "0".repeat(commit.len()));
         let message = format!("loop: run {}", self.created.run_id);
         if let Err(error) = self.user.run(&["update-ref", "-m", &message, &reference, &commit, &old]) {

@@ -2,6 +2,7 @@
 
 mod far;
 
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ChildStdin;
@@ -39,6 +40,11 @@ impl Client {
     /// Whether the far side is the first process of a PID namespace of its own.
     pub fn pid1(&self) -> bool {
         self.far.pid1
+    }
+
+    /// The environment of the container that it is in; empty elsewhere.
+    pub fn environment(&self) -> &BTreeMap<String, String> {
+        &self.far.environment
     }
 
     /// Runs one request; other threads may run others meanwhile.

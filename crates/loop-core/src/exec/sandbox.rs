@@ -17,6 +17,23 @@ pub enum Sandbox {
     None,
     /// In namespaces of its own, by bubblewrap.
     Bubblewrap(Bwrap),
+    /// In a container of its own, which listens on this socket.
+    Container(PathBuf),
+}
+
+/// The containers in which a run's commands are executed, seen from that of the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Containers {
+    /// Socket of the agent's.
+    pub agent: PathBuf,
+    /// Socket of the gates'.
+    pub gate: PathBuf,
+    /// Folder that each of the two has of its own; the engine does not see it.
+    pub far: PathBuf,
+    /// Folder with the script agent's program; the agent can read it only.
+    pub program: PathBuf,
+    /// Where the engine fills the folder that the agent has in place of the repository's git folder.
+    pub git_folder: PathBuf,
 }
 
 /// What is writable, replaced or hidden; everything else is visible and read-only.
@@ -71,6 +88,8 @@ pub enum Isolation {
         /// What it says its version is.
         version: String,
     },
+    /// Kubernetes does, by containers.
+    Containers(Containers),
     /// Nothing does.
     None {
         /// Why, for the user.
@@ -82,6 +101,7 @@ impl std::fmt::Display for Isolation {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Bubblewrap { version } => write!(out, "bubblewrap {version}"),
+            Self::Containers(_) => write!(out, "containers"),
             Self::None { reason } => write!(out, "none: {reason}"),
         }
     }
@@ -95,6 +115,11 @@ impl Sandbox {
             Self::None => {
                 let mut command = Command::new(exe);
                 command.arg("__exec");
+                command
+            }
+            Self::Container(socket) => {
+                let mut command = Command::new(exe);
+                command.arg(super::container::RELAY).arg(socket);
                 command
             }
             Self::Bubblewrap(wanted) => {

@@ -7,6 +7,7 @@ mod pump;
 mod run;
 mod table;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -27,6 +28,9 @@ use table::Table;
 pub(super) struct Hello {
     pub(super) pid1: bool,
     pub(super) version: String,
+    /// Environment of a container, which is what its commands get; empty elsewhere.
+    #[serde(default)]
+    pub(super) environment: BTreeMap<String, String>,
 }
 
 /// What all threads of the far side share.
@@ -52,15 +56,15 @@ impl Shared {
 /// Serves the engine on standard input and output until the input ends.
 ///
 /// For a hidden subcommand of the binary that [`super::Client::start`] is given. No other thread
-/// may run yet, and nothing may have been read from standard input.
-pub fn serve() -> ExitCode {
-    match serve_pipes() {
+/// may run yet, and nothing may have been read from standard input. In a container the engine is told its environment.
+pub fn serve(in_container: bool) -> ExitCode {
+    match serve_pipes(in_container) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn serve_pipes() -> io::Result<()> {
+fn serve_pipes(in_container: bool) -> io::Result<()> {
     // A copy of the descriptor, not std's handle: that one buffers and locks.
     let mut control = own(io::stdin().as_fd())?;
     let out = own(io::stdout().as_fd())?;
@@ -70,7 +74,8 @@ fn serve_pipes() -> io::Result<()> {
     command::enlarge(&out);
 
     let shared = Arc::new(Shared { table: Table::new(pid1), out: Mutex::new(out) });
-    let hello = Hello { pid1, version: env!("CARGO_PKG_VERSION").into() };
+    let environment = if in_container { std::env::vars().collect() } else { BTreeMap::new() };
+    let hello = Hello { pid1, version: env!("CARGO_PKG_VERSION").into(), environment };
     let mut bytes = Vec::new();
     frame::push(&mut bytes, Kind::Hello, 0, &serde_json::to_vec(&hello)?);
     shared.send(&bytes)?;
@@ -111,7 +116,7 @@ fn obey(control: &mut File, shared: &Arc<Shared>) -> io::Result<()> {
 ///
 /// No parent-death signal is asked for: it would kill this process before it can kill the others.
 /// The end of its input comes as surely when the engine is killed.
-fn protect(pid1: bool) -> io::Result<()> {
+pub(super) fn protect(pid1: bool) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use nix::sys::prctl;
@@ -128,7 +133,7 @@ fn protect(pid1: bool) -> io::Result<()> {
     Ok(())
 }
 
-fn own(descriptor: BorrowedFd) -> io::Result<File> {
+pub(super) fn own(descriptor: BorrowedFd) -> io::Result<File> {
     Ok(File::from(descriptor.try_clone_to_owned()?))
 }
 

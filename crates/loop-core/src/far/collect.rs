@@ -96,7 +96,7 @@ impl Side {
                 .to_vec();
         let limits = Limits { total: HELPER_TIME * 5, idle: None, term_grace: Duration::from_secs(2) };
         let mut request =
-            self.request(argv, &[("PATH", setting.search_path.clone())], revisions.into_bytes(), limits);
+            self.request(argv, &[("PATH", self.path(&setting.search_path))], revisions.into_bytes(), limits);
         request.sweep = false;
         let pack = setting.sandboxes.join("incoming.pack");
         let failed = |error| Error::Io { path: pack.clone(), error };

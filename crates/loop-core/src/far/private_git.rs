@@ -44,6 +44,23 @@ pub(super) fn make(worktree: &Worktree, place: &Path) -> Result<Vec<Mount>, Erro
     Ok(mounts)
 }
 
+/// Fills the folder anew that a container has in place of the git folder; the user's objects are mounted in it there.
+pub(super) fn refill(worktree: &Worktree, place: &Path) -> Result<(), Error> {
+    let failed = |error| Error::Io { path: place.to_owned(), error };
+    for entry in fs::read_dir(place).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name() == OBJECTS {
+            continue;
+        }
+        if entry.file_type().map_err(failed)?.is_dir() {
+            remove(&entry.path())?;
+        } else {
+            fs::remove_file(entry.path()).map_err(failed)?;
+        }
+    }
+    fill(worktree, place).map_err(failed)
+}
+
 /// Where the worktree's own entry stands in the private folder.
 fn entry(worktree: &Worktree, place: &Path) -> std::path::PathBuf {
     place.join(worktree.git_folder.strip_prefix(&worktree.common).unwrap_or(Path::new("worktrees")))

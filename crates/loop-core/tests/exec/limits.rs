@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use loop_core::exec::{Ended, Limits, Request};
 
-use super::support::{PATH, in_both, request};
+use super::support::{PATH, in_each, request};
 
 #[test]
 fn exit_code_and_signal_come_back() {
-    in_both(|far| {
+    in_each(|far| {
         let ran = far.sh("echo out; echo err >&2; exit 7");
         assert_eq!((ran.stdout.as_slice(), ran.stderr.as_slice()), (&b"out\n"[..], &b"err\n"[..]));
         assert_eq!((ran.outcome.code(), ran.outcome.ended), (7, Ended::Exited));
@@ -22,7 +22,7 @@ fn exit_code_and_signal_come_back() {
 
 #[test]
 fn a_real_time_signal_ends_a_run_too() {
-    in_both(|far| {
+    in_each(|far| {
         let ran = far.sh("kill -40 $$");
         assert_eq!((ran.outcome.code(), ran.outcome.ended), (-1, Ended::Exited));
         assert!(far.sh("true").outcome.success());
@@ -31,7 +31,7 @@ fn a_real_time_signal_ends_a_run_too() {
 
 #[test]
 fn what_cannot_start_says_why() {
-    in_both(|far| {
+    in_each(|far| {
         let argv = vec!["no-such-program".to_owned()];
         let missing = far.capture(&Request { argv, ..request("") });
         let error = missing.outcome.spawn_error.unwrap();
@@ -48,7 +48,7 @@ fn what_cannot_start_says_why() {
 
 #[test]
 fn the_environment_is_exactly_the_given_one() {
-    in_both(|far| {
+    in_each(|far| {
         let env = vec![("PATH".into(), PATH.into()), ("ONLY".into(), "this".into())];
         let argv = vec!["env".to_owned()];
         let ran = far.capture(&Request { argv, env, ..request("") });
@@ -61,7 +61,7 @@ fn the_environment_is_exactly_the_given_one() {
 
 #[test]
 fn input_is_read_or_ignored() {
-    in_both(|far| {
+    in_each(|far| {
         let stdin = b"0123456789".repeat(500_000);
         let ran = far.capture(&Request { stdin: stdin.clone(), ..request("cat | cksum; wc -c") });
         let direct = far.capture(&Request { stdin: stdin.clone(), ..request("cksum") });
@@ -82,7 +82,7 @@ fn input_is_read_or_ignored() {
 
 #[test]
 fn the_total_time_is_limited() {
-    in_both(|far| {
+    in_each(|far| {
         for script in ["sleep 30", "trap '' TERM; while :; do sleep 0.1; done"] {
             let mut slow = request(script);
             slow.limits.total = Duration::from_millis(300);
@@ -96,7 +96,7 @@ fn the_total_time_is_limited() {
 
 #[test]
 fn sigterm_comes_first_and_sigkill_after_the_grace() {
-    in_both(|far| {
+    in_each(|far| {
         let limits = Limits { total: Duration::from_millis(300), ..request("").limits };
         let polite = "trap 'echo bye; exit 5' TERM; while :; do sleep 0.05; done";
         let ran = far.capture(&Request { limits, ..request(polite) });
@@ -111,7 +111,7 @@ fn sigterm_comes_first_and_sigkill_after_the_grace() {
 
 #[test]
 fn silence_is_limited_and_output_on_either_stream_ends_it() {
-    in_both(|far| {
+    in_each(|far| {
         let idle = Some(Duration::from_millis(700));
         let limits = Limits { idle, ..request("").limits };
         let ran = far.capture(&Request { limits, ..request("echo start; sleep 30") });
@@ -123,7 +123,7 @@ fn silence_is_limited_and_output_on_either_stream_ends_it() {
 
 #[test]
 fn the_engine_can_stop_a_run() {
-    in_both(|far| {
+    in_each(|far| {
         let (start, asked) = (Instant::now(), Cell::new(0));
         let stop = || {
             asked.set(asked.get() + 1);
@@ -138,7 +138,7 @@ fn the_engine_can_stop_a_run() {
 
 #[test]
 fn two_runs_at_once_do_not_disturb_each_other() {
-    in_both(|far| {
+    in_each(|far| {
         std::thread::scope(|scope| {
             let slow = scope.spawn(|| far.sh("sleep 1; echo slow"));
             for _ in 0..20 {

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use loop_core::exec::{Error, OutputFile, Sink, Stream};
 
-use super::support::{in_both, isolated, request, server};
+use super::support::{in_each, isolated, request, server};
 
 #[test]
 fn any_bytes_come_through() {
-    in_both(|far| {
+    in_each(|far| {
         let ran = far.sh(r"printf 'a\377\000\200z'");
         assert_eq!(ran.stdout, b"a\xFF\0\x80z");
     });
@@ -19,7 +19,7 @@ fn any_bytes_come_through() {
 
 #[test]
 fn a_capture_is_cut_and_counted() {
-    in_both(|far| {
+    in_each(|far| {
         let big = request("head -c 3000000 /dev/zero; head -c 10 /dev/zero >&2");
         let ran = far.client.capture(&big, &|| false, 1000).unwrap();
         assert_eq!((ran.stdout.len(), ran.stderr.len(), ran.truncated), (1000, 10, true));
@@ -38,7 +38,7 @@ impl Sink for Keep {
 
 #[test]
 fn one_long_line_goes_to_disk_with_both_ends_kept() {
-    in_both(|far| {
+    in_each(|far| {
         let path = far.folder.path().join("out.log");
         let mut sink = Keep(OutputFile::create(&path, 1 << 20).unwrap());
         let line = request("printf first; head -c 100000000 /dev/zero | tr '\\0' x; printf last");
@@ -66,7 +66,7 @@ impl Sink for Full {
 
 #[test]
 fn a_full_disk_stops_the_run_and_only_it() {
-    in_both(|far| {
+    in_each(|far| {
         let start = Instant::now();
         let error = far.client.run(&request("yes"), &mut Full(0), &|| false).unwrap_err();
         assert!(matches!(error, Error::Sink(error) if error.kind() == io::ErrorKind::StorageFull));
@@ -93,7 +93,7 @@ impl Sink for Slow {
 
 #[test]
 fn a_slow_sink_loses_nothing_and_is_not_the_runs_silence() {
-    in_both(|far| {
+    in_each(|far| {
         let path = far.folder.path().join("out");
         let mut sink = Slow { file: File::create(&path).unwrap(), ticks: 0 };
         let mut many = request("seq 3000000");

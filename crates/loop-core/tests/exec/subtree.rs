@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use loop_core::exec::{Client, MARKER, Request, sweep_marked};
 
-use super::support::{eventually, in_both, isolated, server, stubborn, unique, with_argument};
+use super::support::{eventually, in_each, isolated, server, stubborn, unique, with_argument};
 
 #[test]
 fn a_stubborn_grandchild_is_swept_and_counted() {
-    in_both(|far| {
+    in_each(|far| {
         let name = unique("swept");
         let start = Instant::now();
         let ran = far.capture(&far.here(&format!("{} echo done", stubborn(&name))));
@@ -24,7 +24,7 @@ fn a_stubborn_grandchild_is_swept_and_counted() {
 
 #[test]
 fn without_a_sweep_the_group_dies_and_a_later_sweep_finds_the_rest() {
-    in_both(|far| {
+    in_each(|far| {
         let (name, group) = (unique("left"), unique("group"));
         let script = format!("{} sh -c 'sleep 50; true' {group} <&- >&- 2>&- & echo up", stubborn(&name));
         let ran = far.capture(&Request { sweep: false, ..far.here(&script) });
@@ -39,7 +39,7 @@ fn without_a_sweep_the_group_dies_and_a_later_sweep_finds_the_rest() {
 
 #[test]
 fn pipes_held_by_someone_out_of_reach_are_given_up() {
-    in_both(|far| {
+    in_each(|far| {
         let start = Instant::now();
         let holder = Request { sweep: false, ..request_holding() };
         let ran = far.capture(&holder);
@@ -56,7 +56,7 @@ fn request_holding() -> Request {
 
 #[test]
 fn closing_the_pipe_kills_everything() {
-    in_both(|far| {
+    in_each(|far| {
         let (name, marker) = (unique("closed"), unique("run"));
         let mut left = Request { sweep: false, ..far.here(&stubborn(&name)) };
         left.env.push((MARKER.into(), marker));

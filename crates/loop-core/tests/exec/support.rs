@@ -1,4 +1,4 @@
-//! A far side to test, in each of its two ways to run.
+//! A far side to test, in each of its ways to run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ pub(super) fn server() -> PathBuf {
 
 pub(super) struct Far {
     pub(super) client: Client,
-    /// Writable, at the same place, in both ways to run.
+    /// Writable, at the same place, in each way to run.
     pub(super) folder: TempDir,
     pub(super) sandbox: Sandbox,
 }
@@ -50,6 +50,7 @@ pub(super) struct Far {
 pub(super) fn isolated() -> bool {
     match probe() {
         Isolation::Bubblewrap { .. } => true,
+        Isolation::Containers(_) => unreachable!("nobody asked for them"),
         Isolation::None { reason } => {
             let set = |name: &str, value: &str| std::env::var(name).is_ok_and(|is| is == value);
             assert!(!set("CI", "true") && !set("LOOP_REQUIRE", "all"), "bubblewrap: {reason}");
@@ -66,17 +67,43 @@ pub(super) fn bwrap(folder: &Path) -> Bwrap {
     Bwrap { tmp, writable: vec![folder.to_owned()], ..Bwrap::default() }
 }
 
-/// Runs a test on a plain far side, then on a sandboxed one.
-pub(super) fn in_both(test: impl Fn(&Far)) {
-    for isolate in [false, true] {
-        if isolate && !isolated() {
+/// Runs a test on a plain far side, on one behind a container's socket, and on a sandboxed one.
+pub(super) fn in_each(test: impl Fn(&Far)) {
+    for way in ["plain", "container", "bubblewrap"] {
+        if way == "bubblewrap" && !isolated() {
             continue;
         }
         let folder = tempfile::tempdir().unwrap();
-        let sandbox = if isolate { Sandbox::Bubblewrap(bwrap(folder.path())) } else { Sandbox::None };
+        let place = tempfile::tempdir().unwrap();
+        let socket = place.path().join("exec.sock");
+        let listens = (way == "container").then(|| Listening::start(&socket));
+        let sandbox = match way {
+            "plain" => Sandbox::None,
+            "container" => Sandbox::Container(socket),
+            _ => Sandbox::Bubblewrap(bwrap(folder.path())),
+        };
         let client = Client::start(&server(), &sandbox).unwrap();
-        assert_eq!(client.pid1(), isolate);
+        assert_eq!(client.pid1(), way == "bubblewrap");
         test(&Far { client, folder, sandbox });
+        drop(listens);
+    }
+}
+
+/// What would be the first process of a container.
+pub(super) struct Listening(pub(super) std::process::Child);
+
+impl Listening {
+    pub(super) fn start(socket: &Path) -> Self {
+        let mut command = Command::new(server());
+        command.arg("serve").arg(socket).env_clear().env("PATH", PATH).env("OF_THE_CONTAINER", "yes");
+        Self(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
+        assert!(self.0.wait().unwrap().success(), "it ends when it is told to");
     }
 }
 

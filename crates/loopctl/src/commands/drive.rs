@@ -23,6 +23,7 @@ pub(crate) fn host(signals: Signals) -> Result<Host> {
         isolation: exec::probe(),
         signals,
         environment: loop_core::caller_environment(),
+        remote: None,
     })
 }
 

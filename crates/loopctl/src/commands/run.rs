@@ -71,6 +71,7 @@ pub(super) fn request(arguments: Asked) -> Result<Request> {
         flags,
         queue,
         environment: loop_core::caller_environment(),
+        identity: None,
     };
     // Where nobody can be asked, the run is refused with the list of specs.
     if picks && ask::can_ask() {

@@ -1,6 +1,6 @@
 //! The far side as a child process, and the thread that hears it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -58,6 +58,7 @@ struct Shared {
 #[derive(Debug)]
 pub(super) struct Far {
     pub(super) pid1: bool,
+    pub(super) environment: BTreeMap<String, String>,
     shared: Arc<Shared>,
     child: Mutex<Child>,
     /// Brings one hello, and ends when the far side has.
@@ -104,6 +105,7 @@ impl Far {
         };
         let mut far = Self {
             pid1: false,
+            environment: BTreeMap::new(),
             shared,
             child: Mutex::new(child),
             left: Mutex::new(left),
@@ -117,6 +119,7 @@ impl Far {
             return Err(Error::Start(far.words()));
         };
         far.pid1 = hello.pid1;
+        far.environment = hello.environment;
         Ok((far, stdin))
     }
 

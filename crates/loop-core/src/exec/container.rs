@@ -1,0 +1,189 @@
+//! The far side in a container of its own: the container's first process listens on a socket, and starts an executor for
+//! each connection of the engine. What an executor that was killed leaves behind is killed too.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, getpid};
+
+use super::{frame, proc, server};
+
+/// Argument with which this program is an executor of a container.
+pub const EXECUTOR: &str = "__executor";
+/// Argument with which this program carries the frames of an engine to a container and back.
+pub const RELAY: &str = "__relay";
+
+/// Longest wait for the processes of a dead executor to be gone.
+const SWEEP_TIME: Duration = Duration::from_secs(5);
+/// Longest wait for a container to listen.
+const CONNECT_TIME: Duration = Duration::from_secs(15);
+
+/// Pids of the executors that are alive.
+type Executors = Arc<Mutex<HashSet<i32>>>;
+
+/// Listens until the container is told to end.
+///
+/// For the first process of a container, before it has any other thread. It obeys SIGTERM only from outside of its PID
+/// namespace, which the kubelet's is: what it runs shares its user and could send one.
+///
+/// # Errors
+/// When the socket or a signal descriptor cannot be made.
+pub fn listen(socket: &Path) -> io::Result<()> {
+    let mut awaited = SigSet::empty();
+    awaited.add(Signal::SIGTERM);
+    awaited.add(Signal::SIGCHLD);
+    awaited.thread_block()?;
+    server::protect(getpid().as_raw() == 1)?;
+    // One that an earlier life of the container left.
+    if socket.symlink_metadata().is_ok_and(|facts| facts.file_type().is_socket()) {
+        fs::remove_file(socket)?;
+    }
+    let listener = UnixListener::bind(socket)?;
+    let signals = SignalFd::with_flags(&awaited, SfdFlags::SFD_CLOEXEC)?;
+    let executors = Executors::default();
+    let started = Arc::clone(&executors);
+    thread::Builder::new().name("accept".into()).spawn(move || {
+        for connection in listener.incoming() {
+            // One that cannot be served is closed, which its engine notices.
+            let _ = connection.and_then(|connection| serve(connection, &started));
+        }
+    })?;
+    while let Some(signal) = signals.read_signal()? {
+        let from_outside = signal.ssi_pid == 0 || getpid().as_raw() != 1;
+        if signal.ssi_signo == Signal::SIGTERM as u32 && from_outside {
+            let alive: Vec<i32> = lock(&executors).iter().copied().collect();
+            for pid in alive {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+            sweep(&executors);
+            return fs::remove_file(socket);
+        }
+        reap(&executors);
+    }
+    Ok(())
+}
+
+fn serve(connection: UnixStream, executors: &Executors) -> io::Result<()> {
+    let input = OwnedFd::from(connection.try_clone()?);
+    // Held over both, so that it is known before its end can be seen.
+    let mut known = lock(executors);
+    let child = Command::new("/proc/self/exe")
+        .arg(EXECUTOR)
+        .stdin(Stdio::from(input))
+        .stdout(Stdio::from(OwnedFd::from(connection)))
+        .spawn()?;
+    known.insert(child.id() as i32);
+    Ok(())
+}
+
+/// Reaps what ended; the end of an executor is that of everything it ran.
+fn reap(executors: &Executors) {
+    let mut left = false;
+    loop {
+        let mut known = lock(executors);
+        match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) => {
+                left |= known.remove(&pid.as_raw());
+            }
+            Ok(WaitStatus::StillAlive) | Err(_) => break,
+            Ok(_) => {}
+        }
+    }
+    if left {
+        sweep(executors);
+    }
+}
+
+/// Kills what has this process for its parent and is no executor: it belonged to one that is dead.
+fn sweep(executors: &Executors) {
+    let (me, end) = (getpid().as_raw(), Instant::now() + SWEEP_TIME);
+    loop {
+        let alive: Vec<i32> = lock(executors).iter().copied().collect();
+        let orphans = proc::descendants(me, &alive);
+        if orphans.is_empty() || Instant::now() >= end {
+            return;
+        }
+        for pid in orphans {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        while let Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) =
+            waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG))
+        {
+            lock(executors).remove(&pid.as_raw());
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Serves one engine, on standard input and output, in the container's own environment.
+pub fn executor() -> ExitCode {
+    // Blocked signals are inherited, and what runs here has to get them.
+    let unblocked = SigSet::empty().thread_set_mask();
+    if unblocked.is_err() { ExitCode::FAILURE } else { server::serve(true) }
+}
+
+/// Carries frames between standard input and output and the socket of a container, until either side ends.
+pub fn relay(socket: &Path) -> ExitCode {
+    match carry(socket) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The engine quotes it.
+            let words = format!("{}: {error}\n", socket.display());
+            let _ = io::stderr().write_all(words.as_bytes());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn carry(socket: &Path) -> io::Result<()> {
+    let end = Instant::now() + CONNECT_TIME;
+    let stream = loop {
+        match UnixStream::connect(socket) {
+            Ok(stream) => break stream,
+            Err(error) if Instant::now() >= end => return Err(error),
+            Err(_) => thread::sleep(Duration::from_millis(50)),
+        }
+    };
+    let mut up = stream.try_clone()?;
+    // Not joined: it may wait for an engine that has nothing more to say.
+    thread::Builder::new().name("up".into()).spawn(move || {
+        let _ = server::own(io::stdin().as_fd()).and_then(|mut from| pass(&mut from, &mut up));
+        let _ = up.shutdown(std::net::Shutdown::Write);
+    })?;
+    let mut out = server::own(io::stdout().as_fd())?;
+    pass(&mut &stream, &mut out)
+}
+
+/// Hands on whatever comes as soon as it comes; `io::copy` lets the kernel splice, which waits for more.
+fn pass(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; frame::CHUNK];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => to.write_all(&buffer[..read])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether somebody listens on a socket, as a probe of the container asks.
+pub fn is_listening(socket: &Path) -> bool {
+    UnixStream::connect(socket).is_ok()
+}
+
+fn lock(executors: &Executors) -> MutexGuard<'_, HashSet<i32>> {
+    executors.lock().unwrap_or_else(PoisonError::into_inner)
+}

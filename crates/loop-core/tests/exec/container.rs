@@ -1,0 +1,48 @@
+//! What is special about a far side in a container.
+
+use std::process::Command;
+
+use loop_core::exec::{Client, Sandbox, container};
+
+use super::support::{Listening, eventually, request, server, stubborn, unique, with_argument};
+
+#[test]
+fn the_engine_is_told_the_containers_environment_and_nothing_is_inherited_by_itself() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("exec.sock");
+    let _listens = Listening::start(&socket);
+    let client = Client::start(&server(), &Sandbox::Container(socket)).unwrap();
+    assert_eq!(client.environment().get("OF_THE_CONTAINER").map(String::as_str), Some("yes"));
+    let captured = client.capture(&request("echo ${OF_THE_CONTAINER:-no}"), &|| false, 100).unwrap();
+    assert_eq!(captured.stdout, b"no\n");
+}
+
+#[test]
+fn several_engines_are_served_at_once_and_what_a_killed_executor_leaves_is_killed() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("exec.sock");
+    let listens = Listening::start(&socket);
+    let first = Client::start(&server(), &Sandbox::Container(socket.clone())).unwrap();
+    let second = Client::start(&server(), &Sandbox::Container(socket.clone())).unwrap();
+    let name = unique("left");
+    let name = place.path().join(name).to_string_lossy().into_owned();
+    // The agent shares the executor's user and can kill it, but not the first process, which it cannot even see into.
+    let script = format!("{} kill -9 $PPID; sleep 60", stubborn(&name));
+    assert!(first.capture(&request(&script), &|| false, 100).is_err(), "its executor is dead");
+    eventually("what it left is killed", || with_argument(&name).is_empty());
+    let said = second.capture(&request("echo still here"), &|| false, 100).unwrap();
+    assert_eq!(said.stdout, b"still here\n");
+    assert!(container::is_listening(&socket));
+    let environ = format!("/proc/{}/environ", listens.0.id());
+    let user = Command::new("id").arg("-u").output().unwrap();
+    // Root may read everything; for others it is closed.
+    assert!(user.stdout == b"0\n" || std::fs::read(environ).is_err());
+}
+
+#[test]
+fn a_container_that_does_not_listen_is_named() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("gone.sock");
+    let error = Client::start(&server(), &Sandbox::Container(socket.clone())).unwrap_err().to_string();
+    assert!(error.contains("gone.sock"), "{error}");
+}

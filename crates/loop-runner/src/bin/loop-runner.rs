@@ -1,0 +1,135 @@
+//! `loop-runner`: drives the loop of one `LoopRun` in its pod. It talks to the sidecar and to the executors in the
+//! containers of agent and gates, and to nobody else.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use loop_api::journal::Record;
+use loop_api::phase::RunPhase;
+use loop_api::run::LoopRun;
+use loop_core::control::Signals;
+use loop_core::create::{self, Request};
+use loop_core::engine::{End, Engine, Host, Observer};
+use loop_core::exec::{Containers, Isolation, container};
+use loop_core::machine::State;
+use loop_core::record;
+use loop_core::store::Store;
+use loop_runner::mailbox::{Answer, Mailbox, Wanted};
+use loop_runner::place::{Place, WORK};
+use serde_json::json;
+
+/// What the kubelet shows as the container's last words.
+const LAST_WORDS: &str = "/dev/termination-log";
+/// Longest wait for the sidecar to publish what the run came to.
+const PUBLISH_TIME: Duration = Duration::from_secs(120);
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some(container::RELAY) {
+        return container::relay(Path::new(&arguments.next().unwrap_or_default()));
+    }
+    let (code, words) = match run(&Place::of_pod()) {
+        Ok(ended) => ended,
+        Err(error) => (2, format!("{error:#}")),
+    };
+    say(&words);
+    // Best effort: outside of a pod there is no such file, and stderr has the same.
+    let _ = fs::write(LAST_WORDS, &words);
+    ExitCode::from(code)
+}
+
+/// Drives the run to its end; gives the exit code and the last words.
+fn run(place: &Place) -> Result<(u8, String)> {
+    let text = fs::read(place.object()).context("the sidecar has left no LoopRun")?;
+    let object: LoopRun = serde_json::from_slice(&text).context("the LoopRun cannot be read")?;
+    let uid = object.metadata.uid.clone();
+    let store = Store::at(place.data());
+    if !store.run(&uid).journal().exists() {
+        begin(place, &store, &object)?;
+    }
+    let signals = Signals::default();
+    let raised = signals.clone();
+    let mut stream = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM])?;
+    // Ends with the process.
+    std::thread::spawn(move || stream.forever().for_each(|signal| raised.raise(signal)));
+    let mailbox = Mailbox::of(place);
+    let host = Host {
+        executable: std::env::current_exe()?,
+        isolation: Isolation::Containers(Containers {
+            agent: "/run/agentloop-agent/exec.sock".into(),
+            gate: "/run/agentloop-gate/exec.sock".into(),
+            far: "/far".into(),
+            program: "/program".into(),
+            git_folder: "/agent-git".into(),
+        }),
+        signals,
+        environment: loop_core::caller_environment(),
+        remote: Some(Arc::new(mailbox.clone())),
+    };
+    let mut log = Log;
+    let mut engine = Engine::open(&store, &uid, &host, &mut log)?;
+    let ended = engine.drive()?;
+    let state = engine.state().clone();
+    drop(engine);
+    if ended != End::Ended {
+        return Ok((143, "interrupted; nothing is lost".into()));
+    }
+    match mailbox.ask(&Wanted::Ended, PUBLISH_TIME).map_err(|reason| anyhow!(reason))? {
+        Answer::Failed(reason) => {
+            return Err(anyhow!("what the run came to could not be published: {reason}"));
+        }
+        Answer::Published | Answer::Pushed(_) => {}
+    }
+    let words = state.ended.as_ref().map_or(String::new(), |(_, reason, message)| match message.as_str() {
+        "" => reason.clone(),
+        message => format!("{reason}: {message}"),
+    });
+    Ok((u8::from(state.phase != RunPhase::Completed), words))
+}
+
+/// Checks what is asked for, and makes the run's journal.
+fn begin(place: &Place, store: &Store, object: &LoopRun) -> Result<()> {
+    let request = Request {
+        directory: place.origin(),
+        manifest: serde_json::to_value(&object.spec)?,
+        // In the pod these are where the other containers expect them.
+        flags: json!({
+            "worktree": {"pathTemplate": format!("{WORK}/{{{{ run_branch | sanitize }}}}"), "cleanup": false},
+            "artifacts": {"mode": "Global"},
+        }),
+        environment: loop_core::caller_environment(),
+        identity: Some((object.metadata.uid.clone(), object.metadata.name.clone())),
+        ..Request::default()
+    };
+    let new = create::create(store, &request)?;
+    say(&format!("run {}: {}", new.name, new.configuration));
+    for warning in new.warnings {
+        say(&format!("warning: {warning}"));
+    }
+    Ok(())
+}
+
+/// The container's log: the lines of `run.log`.
+struct Log;
+
+impl Observer for Log {
+    fn record(&mut self, record: &Record, _: &State) {
+        if let Some(line) = record::log_line(record) {
+            say(line.trim_end());
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        say(text);
+    }
+}
+
+fn say(line: &str) {
+    // Nobody to tell when the log is closed.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

@@ -1,0 +1,184 @@
+//! The remote of the user's repository: cloned once, pushed to by compare-and-swap. Credentials are read anew for every
+//! command, so that a Secret that is rotated counts at once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use loop_core::delivery::{Push, Pushed};
+use loop_core::exec;
+
+/// Longest that a clone, fetch or push may take.
+const TIME: Duration = Duration::from_secs(600);
+/// Most output of git that is read.
+const OUTPUT: usize = 4 << 20;
+/// Where a Secret with credentials is mounted, if the run names one.
+const SECRETS: &str = "/run/secrets/git";
+
+/// Gives git user name and password out of the mounted Secret.
+const HELPER: &str = "!f() { [ \"$1\" = get ] && [ -e /run/secrets/git/password ] || exit 0; \
+                      echo \"username=$(cat /run/secrets/git/username 2>/dev/null || echo git)\"; \
+                      echo \"password=$(cat /run/secrets/git/password)\"; }; f";
+
+/// The remote, and the clone of it that runner and sidecar share.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    url: String,
+    folder: PathBuf,
+}
+
+impl Origin {
+    /// The remote at a URL, cloned to a folder.
+    pub fn new(url: &str, folder: PathBuf) -> Self {
+        Self { url: url.to_owned(), folder }
+    }
+
+    /// Clones it, with a local branch for every one of the remote's; one that is there already is kept.
+    ///
+    /// # Errors
+    /// What git says.
+    pub fn set_up(&self, branch: &str) -> Result<(), String> {
+        if self.folder.exists() {
+            return Ok(());
+        }
+        let new = self.folder.with_extension("new");
+        // What a killed clone left.
+        let _ = fs::remove_dir_all(&new);
+        let place = new.to_string_lossy().into_owned();
+        let mut arguments = vec!["clone", "--quiet", "--no-tags"];
+        if !branch.is_empty() {
+            arguments.extend(["--branch", branch]);
+        }
+        arguments.extend(["--", &self.url, &place]);
+        git(Path::new("/"), &arguments)?;
+        let all = ["fetch", "--quiet", "--no-tags", "--update-head-ok", "origin", HEADS];
+        git(&new, &all)?;
+        fs::rename(&new, &self.folder).map_err(|error| format!("{}: {error}", self.folder.display()))
+    }
+
+    /// Whether the clone has a commit.
+    pub fn has(&self, commit: &str) -> bool {
+        git(&self.folder, &["cat-file", "-e", &format!("{commit}^{{commit}}")]).is_ok()
+    }
+
+    /// What a branch of the remote points at.
+    fn tip(&self, reference: &str) -> Result<Option<String>, String> {
+        let listing = git(&self.folder, &["ls-remote", "origin", reference])?;
+        Ok(listing.split_whitespace().next().map(str::to_owned))
+    }
+
+    /// Moves a branch of the remote, if it points at what is expected.
+    ///
+    /// # Errors
+    /// What git says, when the remote cannot be reached or refuses for another reason.
+    pub fn push(&self, push: &Push) -> Result<Pushed, String> {
+        let Push { reference, commit, expected } = push;
+        let lease = format!("--force-with-lease={reference}:{}", expected.as_deref().unwrap_or_default());
+        let refspec = format!("{commit}:{reference}");
+        let Err(said) = git(&self.folder, &["push", "--quiet", &lease, "origin", &refspec]) else {
+            return Ok(Pushed::Done);
+        };
+        let now = self.tip(reference)?;
+        if now.as_ref() == Some(commit) {
+            return Ok(Pushed::Done);
+        }
+        if now == *expected {
+            return Err(said);
+        }
+        let refspec = format!("+{reference}:{reference}");
+        match now {
+            Some(_) => {
+                git(&self.folder, &["fetch", "--quiet", "--no-tags", "--update-head-ok", "origin", &refspec])?
+            }
+            None => git(&self.folder, &["update-ref", "-d", reference])?,
+        };
+        Ok(Pushed::Moved)
+    }
+}
+
+/// All branches of the remote, as branches of the clone.
+const HEADS: &str = "+refs/heads/*:refs/heads/*";
+
+/// Runs git without the user's and the system's configuration, and never with a question.
+fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
+    let mut argv = vec!["git".to_owned()];
+    argv.extend(arguments.iter().map(|&argument| argument.to_owned()));
+    let mut environment = vec![
+        ("PATH", std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".into())),
+        ("HOME", std::env::var("HOME").unwrap_or_else(|_| "/tmp".into())),
+        ("LC_ALL", "C".into()),
+        ("GIT_TERMINAL_PROMPT", "0".into()),
+        ("GIT_CONFIG_NOSYSTEM", "1".into()),
+        ("GIT_CONFIG_GLOBAL", "/dev/null".into()),
+        ("GIT_CONFIG_COUNT", "2".into()),
+        ("GIT_CONFIG_KEY_0", "credential.helper".into()),
+        ("GIT_CONFIG_VALUE_0", HELPER.into()),
+        ("GIT_CONFIG_KEY_1", "core.fsync".into()),
+        ("GIT_CONFIG_VALUE_1", "all".into()),
+    ];
+    if Path::new(SECRETS).join("identity").exists() {
+        let ssh = format!(
+            "ssh -F /dev/null -i {SECRETS}/identity -o IdentitiesOnly=yes -o BatchMode=yes \
+             -o UserKnownHostsFile={SECRETS}/known_hosts -o StrictHostKeyChecking=yes"
+        );
+        environment.push(("GIT_SSH_COMMAND", ssh));
+    }
+    let environment: Vec<(String, String)> =
+        environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let captured =
+        exec::direct(&argv, folder, &environment, b"", TIME, OUTPUT).map_err(|error| error.to_string())?;
+    if captured.outcome.success() {
+        return Ok(String::from_utf8_lossy(&captured.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&captured.stderr);
+    let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    Err(format!("git {}: {}", arguments[0], said.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "these are tests")]
+
+    use super::*;
+
+    fn commit(folder: &Path, text: &str) -> String {
+        fs::write(folder.join("file"), text).unwrap();
+        git(folder, &["add", "."]).unwrap();
+        let author = ["-c", "user.name=T", "-c", "user.email=t@localhost"];
+        git(folder, &[&author[..], &["commit", "-qm", text]].concat()).unwrap();
+        git(folder, &["rev-parse", "HEAD"]).unwrap().trim().to_owned()
+    }
+
+    #[test]
+    fn a_branch_moves_only_from_where_it_is_expected() {
+        let folder = tempfile::tempdir().unwrap();
+        let theirs = folder.path().join("theirs");
+        git(folder.path(), &["init", "-q", "--initial-branch=main", "theirs"]).unwrap();
+        let first = commit(&theirs, "one");
+        git(&theirs, &["branch", "agent/old"]).unwrap();
+        let origin = Origin::new(&theirs.to_string_lossy(), folder.path().join("origin"));
+        origin.set_up("main").unwrap();
+        origin.set_up("main").unwrap();
+        let ours = &origin.folder;
+        assert_eq!(git(ours, &["rev-parse", "agent/old"]).unwrap().trim(), first);
+        let second = commit(ours, "two");
+        let push = |expected: Option<&String>, commit: &str| {
+            let (reference, expected) = ("refs/heads/agent/new".to_owned(), expected.cloned());
+            origin.push(&Push { reference, commit: commit.to_owned(), expected })
+        };
+        assert_eq!(push(None, &second), Ok(Pushed::Done));
+        assert_eq!(push(None, &second), Ok(Pushed::Done), "it is there already");
+        let third = commit(ours, "three");
+        assert_eq!(push(None, &third), Ok(Pushed::Moved), "it was not to be there");
+        assert_eq!(
+            git(ours, &["rev-parse", "agent/new"]).unwrap().trim(),
+            second,
+            "what the remote has is known"
+        );
+        assert_eq!(push(Some(&second), &third), Ok(Pushed::Done));
+        git(&theirs, &["branch", "-f", "agent/new", &first]).unwrap();
+        assert_eq!(push(Some(&third), &second), Ok(Pushed::Moved));
+        fs::remove_dir_all(&theirs).unwrap();
+        assert!(push(Some(&second), &third).unwrap_err().starts_with("git "));
+    }
+}

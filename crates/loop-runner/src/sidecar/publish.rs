@@ -1,0 +1,140 @@
+//! What the cluster is told of a run: the sidecar's part of its status, and two `ConfigMaps` with its record. All of it
+//! follows from the journal and the record, so it can be told again at any time.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Patch, PatchParams};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::{Api, Client};
+use loop_api::run::{API_VERSION, KIND};
+use loop_core::object;
+use loop_core::postmortem::Report;
+use loop_core::store::{RunDir, read_journal};
+use serde_json::{Map, Value, json};
+
+/// Who writes the sidecar's fields, for the API server.
+const MANAGER: &str = "loop-sidecar";
+/// Fields of the status that are the sidecar's.
+const FIELDS: [&str; 8] =
+    ["progress", "usage", "worktree", "result", "summary", "postmortem", "steps", "artifactsPath"];
+/// Those that say that a run has ended.
+const LAST: [&str; 3] = ["result", "summary", "postmortem"];
+/// Bytes of both `ConfigMaps` together (design section 2, 10).
+const MOST: usize = 64 << 10;
+
+/// Tells the cluster of one run.
+pub struct Publisher {
+    runs: Api<DynamicObject>,
+    maps: Api<ConfigMap>,
+    name: String,
+    told: Value,
+}
+
+impl Publisher {
+    /// For a run by its name.
+    pub fn new(client: &Client, namespace: &str, name: &str) -> Self {
+        let (group, version) = API_VERSION.split_once('/').unwrap_or_default();
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, KIND));
+        Self {
+            runs: Api::namespaced_with(client.clone(), namespace, &resource),
+            maps: Api::namespaced(client.clone(), namespace),
+            name: name.to_owned(),
+            told: Value::Null,
+        }
+    }
+
+    /// The run as the API server has it.
+    ///
+    /// # Errors
+    /// When the API server does not give it.
+    pub async fn run(&self) -> kube::Result<DynamicObject> {
+        self.runs.get(&self.name).await
+    }
+
+    /// Writes the status, if it has changed since it was told; says whether it was written. Whether the run has ended is
+    /// told when all else is.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn status(&mut self, run: &RunDir, with_end: bool) -> kube::Result<bool> {
+        let Some(status) = status(run, with_end).filter(|status| *status != self.told) else {
+            return Ok(false);
+        };
+        let body = json!({"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": self.name}, "status": status});
+        self.runs
+            .patch_status(&self.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&body))
+            .await?;
+        self.told = status;
+        Ok(true)
+    }
+
+    /// Fills the `ConfigMaps` with the record.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn record(&self, run: &RunDir) -> kube::Result<()> {
+        let mut room = MOST;
+        let reports = Report::ALL.map(Report::path);
+        let reports: Vec<&str> = reports.iter().map(AsRef::as_ref).collect();
+        for (suffix, names) in [("summary", &SUMMARY[..]), ("postmortem", &reports)] {
+            let data = files(run, names, &mut room);
+            let name = format!("{}-{suffix}", self.name);
+            let body =
+                json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data});
+            self.maps.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&body)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Files of the first map, those that matter most before the others.
+const SUMMARY: [&str; 4] = ["summary.json", "evidence.json", "report.tsv", "report.md"];
+
+/// The sidecar's fields; `None` before the journal has its first record.
+fn status(run: &RunDir, with_end: bool) -> Option<Value> {
+    let (_, state) = read_journal(&run.journal()).ok()?;
+    let status = object::loop_run(&state, run, true, None)?.status?;
+    let Ok(Value::Object(all)) = serde_json::to_value(status) else { return None };
+    let wanted = |name: &str| FIELDS.contains(&name) && (with_end || !LAST.contains(&name));
+    Some(Value::Object(all.into_iter().filter(|(name, _)| wanted(name)).collect::<Map<_, _>>()))
+}
+
+/// Texts of a record by the last part of their names, cut where there is no more room, which is then said.
+fn files(run: &RunDir, names: &[&str], room: &mut usize) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for name in names {
+        let Ok(text) = fs::read(run.join(name)) else { continue };
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let key = name.rsplit('/').next().unwrap_or(name).to_owned();
+        let text = cut(text, *room, name);
+        *room = room.saturating_sub(text.len());
+        found.insert(key, text);
+    }
+    found
+}
+
+fn cut(text: String, room: usize, name: &str) -> String {
+    if text.len() <= room {
+        return text;
+    }
+    let note = format!("\n(cut here; the whole {name} is in the run's artifacts)\n");
+    let mut end = room.saturating_sub(note.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{note}", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_cut_and_says_so() {
+        assert_eq!(cut("short".into(), 5, "a"), "short");
+        let text = cut("\u{20ac}".repeat(100), 100, "report.md");
+        assert!(text.len() <= 100 && text.ends_with("artifacts)\n"), "{text}");
+    }
+}
