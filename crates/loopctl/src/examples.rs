@@ -113,6 +113,31 @@ mod tests {
         assert_eq!(agents, LIARS.len());
     }
 
+    /// A manifest with the demo's files in a `ConfigMap`, for clusters; `UPDATE=1` writes it anew.
+    #[test]
+    fn the_manifest_for_clusters_holds_the_demo() {
+        let head = include_str!("examples/looprun.head.yaml");
+        let mut text = head.replace("{VERSION}", env!("CARGO_PKG_VERSION"));
+        for (path, content) in DEMO {
+            // A key has no slash; the git server's script puts it back.
+            let style = if content.ends_with('\n') { "|" } else { "|-" };
+            text.push_str(&format!("  {}: {style}\n", path.replace('/', "__")));
+            for line in content.lines() {
+                text.push_str(&if line.is_empty() { "\n".into() } else { format!("    {line}\n") });
+            }
+        }
+        let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/looprun.yaml");
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(&place, &text).unwrap();
+        }
+        assert!(fs::read_to_string(place).unwrap() == text, "UPDATE=1 cargo test -p loopctl writes it anew");
+        let map: serde_json::Value =
+            serde_saphyr::from_str(text.split("\n---\n").last().expect("the last document")).unwrap();
+        for (path, content) in DEMO {
+            assert_eq!(map["data"][path.replace('/', "__")], *content, "{path}");
+        }
+    }
+
     #[test]
     fn every_agent_is_short_enough_to_be_read() {
         for (name, text) in LIARS {
