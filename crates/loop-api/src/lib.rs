@@ -5,8 +5,11 @@
 
 pub mod checklist;
 pub mod completion;
+#[cfg(feature = "crd")]
+pub mod crd;
 pub mod evidence;
 pub mod journal;
+pub mod names;
 pub mod naming;
 pub mod phase;
 pub mod run;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a run stands (DOM-31; `CamelCase` as in the Kubernetes API, design section 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 pub enum RunPhase {
     /// Created, not yet taken up by an engine.
     #[default]

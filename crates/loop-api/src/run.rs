@@ -1,14 +1,14 @@
 //! The `LoopRun` object (`agentloop.dev/v1alpha1`): the same for a run on this machine and on a cluster.
 
 mod queue;
-mod spec;
+pub(crate) mod spec;
 mod status;
 
 pub use queue::{QueuePolicy, QueueSettings};
 pub use spec::{
     Agent, ArtifactMode, Artifacts, CompletionMode, Delivery, DeliveryMode, Gate, GateWhen, LOG_DIR, Limits,
     LoopRunSpec, LoopSettings, MergeStrategy, Postmortem, Protect, Provider, Repository, Require, Review,
-    Task, Worktree, WorktreeHooks,
+    SecretReference, Task, Worktree, WorktreeHooks,
 };
 pub use status::{
     Condition, LoopRunStatus, PostmortemStatus, Progress, RunResult, StepSummary, UsageStatus, WorktreeStatus,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The summary of an ended run. What is unknown is `null`, never left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Summary {
     /// `UUIDv7`.

@@ -51,6 +51,8 @@ pub fn loop_run(state: &State, run: &RunDir, alive: bool, waiting: Option<&str>)
         start_time: Some(rfc3339(state.started_ms)).filter(|_| state.started_ms > 0),
         completion_time: Some(rfc3339(state.ended_ms))
             .filter(|_| state.ended_ms > 0 && state.phase.is_terminal()),
+        // What a cluster has and this machine has not.
+        ..LoopRunStatus::default()
     };
     Some(LoopRun {
         api_version: API_VERSION.into(),
@@ -99,6 +101,7 @@ fn conditions(state: &State, alive: bool, waiting: Option<&str>) -> Vec<Conditio
         reason: reason.into(),
         message,
         last_transition_time: at.clone(),
+        observed_generation: None,
     };
     let mut list = Vec::new();
     let ended = state.ended.as_ref();

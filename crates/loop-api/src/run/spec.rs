@@ -2,8 +2,35 @@
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "crd")]
+use super::LoopRunStatus;
+
 /// What a run is asked to do and by which rules. Unknown fields are refused, so a typo is never silent.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(kube::CustomResource, schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "crd",
+    kube(
+        group = "agentloop.dev",
+        version = "v1alpha1",
+        kind = "LoopRun",
+        plural = "loopruns",
+        shortname = "lr",
+        category = "agentloop",
+        namespaced,
+        status = "LoopRunStatus",
+        selectable = ".status.phase",
+        doc = "A run of a coding agent in a loop, until its work is verified done.",
+        annotation("helm.sh/resource-policy", "keep"),
+        printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+        printcolumn(name = "Step", type_ = "string", json_path = ".status.progress.step"),
+        printcolumn(name = "Iter", type_ = "integer", json_path = ".status.progress.iteration"),
+        printcolumn(name = "Done", type_ = "integer", json_path = ".status.progress.tasksDone"),
+        printcolumn(name = "Tasks", type_ = "integer", json_path = ".status.progress.tasksTotal"),
+        printcolumn(name = "Cost", type_ = "string", json_path = ".status.usage.costUSD"),
+        printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    )
+)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct LoopRunSpec {
     /// The repository; for a local run the workspace's top level.
@@ -35,17 +62,33 @@ pub struct LoopRunSpec {
 
 /// Which repository, and from where in it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Repository {
-    /// A path on this machine for a local run.
+    /// Where to clone from: https, http, ssh, git or file URL, or `user@host:path`. For a local run a path on this
+    /// machine.
     pub url: String,
-    /// Branch to start from; empty = the branch checked out.
+    /// Branch to start from; empty = the branch checked out, on a cluster the remote's default branch.
     #[serde(rename = "ref", skip_serializing_if = "String::is_empty")]
     pub reference: String,
+    /// Secret with the credentials: `username` and `password` for https, `identity` and `known_hosts` for ssh. Only
+    /// the container that clones and pushes gets it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretReference>,
+}
+
+/// A Secret in the namespace of the run.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SecretReference {
+    /// Its name.
+    pub name: String,
 }
 
 /// What is to be done. Either a spec (and a plan), or a prompt.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Task {
     /// Spec file, relative to the repository's top level.
@@ -61,6 +104,7 @@ pub struct Task {
 
 /// Who implements.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Agent {
     /// Name of the adapter, `claude` or `script`; empty = `script` where the base commit has `.loop/agent.sh`, else
@@ -72,10 +116,14 @@ pub struct Agent {
     /// For `script`: the executable, absolute, instead of `.loop/agent.sh` of the base commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
+    /// On a cluster: the image in which agent and gates work, with the project's toolchain; absent = the operator's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
 }
 
 /// Who reviews.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Review {
     /// Whether each iteration is reviewed (CFG-15).
@@ -96,6 +144,7 @@ impl Default for Review {
 
 /// A command that judges the committed tree.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Gate {
     /// Short name, unique in the run.
@@ -125,6 +174,7 @@ fn gate_timeout() -> u32 {
 
 /// When a gate runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 pub enum GateWhen {
     /// On the base commit, in each iteration and for the grant.
     #[default]
@@ -135,6 +185,7 @@ pub enum GateWhen {
 
 /// What a gate must prove for completion to be granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 pub enum Require {
     /// It passes at the end.
     #[default]
@@ -145,6 +196,7 @@ pub enum Require {
 
 /// Paths that the agent may not change, beside the built-in ones.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Protect {
     /// Globs, relative to the repository's top level.
@@ -155,6 +207,7 @@ pub struct Protect {
 
 /// Where the completion token must stand (DOM-34).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 pub enum CompletionMode {
     /// The whole final message is the token.
     Exact,
@@ -165,6 +218,7 @@ pub enum CompletionMode {
 
 /// The loop's own limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct LoopSettings {
     /// Implementations at most (CFG-13).
@@ -202,6 +256,7 @@ impl Default for LoopSettings {
 
 /// Time limits, in seconds; 0 = the maximum of a day.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Limits {
     /// For the whole run, from its start; absent = none but the steps' own.
@@ -239,6 +294,7 @@ impl Default for Limits {
 
 /// Who makes worktrees (DOM-40, WT-1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 pub enum Provider {
     /// Worktrunk when its `wt` can be run, else git.
     #[default]
@@ -251,6 +307,7 @@ pub enum Provider {
 
 /// What becomes of the project hooks that Worktrunk would run for a new worktree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 pub enum WorktreeHooks {
     /// None runs.
     #[default]
@@ -261,6 +318,7 @@ pub enum WorktreeHooks {
 
 /// Branch and worktree.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Worktree {
     /// Who makes it.
@@ -299,6 +357,7 @@ impl Default for Worktree {
 
 /// How the verified tree gets into the target branch (DOM-38).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 pub enum MergeStrategy {
     /// One commit.
     #[default]
@@ -309,6 +368,7 @@ pub enum MergeStrategy {
 
 /// Whether the target branch is moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 pub enum DeliveryMode {
     /// The verified tree is merged into the target branch; nothing is pushed.
     #[default]
@@ -319,6 +379,7 @@ pub enum DeliveryMode {
 
 /// What happens with a verified tree.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Delivery {
     /// Whether the target branch is moved.
@@ -332,6 +393,7 @@ pub struct Delivery {
 
 /// The analysis of an ended run by an agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Postmortem {
     /// Whether it is made at every end (CFG-40).
@@ -352,6 +414,7 @@ pub const LOG_DIR: &str = "logs/loop";
 
 /// Where the files of a run's record are kept (ART-2, DOM-36); the journal is always in the data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 pub enum ArtifactMode {
     /// In the data directory, with a copy under `logs/loop/` of the workspace.
     #[default]
@@ -364,6 +427,7 @@ pub enum ArtifactMode {
 
 /// The record of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Artifacts {
     /// Where it is kept (CFG-23).

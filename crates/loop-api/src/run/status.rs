@@ -7,12 +7,26 @@ use crate::summary::Summary;
 
 /// Where a run stands. Every field is derived; nothing here decides anything.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct LoopRunStatus {
+    /// Generation of the spec that this status is about; -1 on a cluster before the operator has seen the run, absent
+    /// for a local run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
     /// The one word.
     pub phase: RunPhase,
     /// Kubernetes-style conditions.
     pub conditions: Vec<Condition>,
+    /// On a cluster: how often the run was given a pod; 0 before it was admitted.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub attempt: u32,
+    /// On a cluster: name of the attempt's pod.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub pod_name: String,
+    /// On a cluster: uid of that pod, once it was made.
+    #[serde(rename = "podUID", skip_serializing_if = "String::is_empty")]
+    pub pod_uid: String,
     /// How far the loop is.
     pub progress: Progress,
     /// What the agents used; absent when none of them reports it.
@@ -43,8 +57,15 @@ pub struct LoopRunStatus {
     pub completion_time: Option<String>,
 }
 
+// Serde's `skip_serializing_if` wants a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 /// What the agents of a run used, its postmortem not included.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct UsageStatus {
     /// Tokens of all kinds.
@@ -60,6 +81,7 @@ pub struct UsageStatus {
 
 /// An agent's opinion of an ended run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct PostmortemStatus {
     /// `ok`, `failed` or `skipped`.
@@ -77,6 +99,7 @@ pub struct PostmortemStatus {
 
 /// One observation about a run, as Kubernetes' `meta/v1 Condition`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
     /// For instance `Complete` or `Verified`.
@@ -90,10 +113,14 @@ pub struct Condition {
     pub message: String,
     /// RFC 3339.
     pub last_transition_time: String,
+    /// Generation of the spec that was looked at; absent for a local run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
 }
 
 /// How far the loop is.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Progress {
     /// Implementations begun.
@@ -111,6 +138,7 @@ pub struct Progress {
 
 /// Branch and worktree of a run (DOM-15).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct WorktreeStatus {
     /// `git` or `worktrunk`.
@@ -136,6 +164,7 @@ pub struct WorktreeStatus {
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RunResult {
     /// Wire form of an exit reason.
@@ -146,6 +175,7 @@ pub struct RunResult {
 
 /// One step in short.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct StepSummary {
     /// Step phase.

@@ -122,6 +122,12 @@ fn queue(arguments: &Asked) -> Value {
     patch
 }
 
+/// Fields of the spec that mean something on a cluster only, and what a run on this machine uses instead.
+const CLUSTER_ONLY: [(&str, &str); 2] = [
+    ("/repository/secretRef", "the repository as it is here"),
+    ("/agent/image", "the tools that are installed here"),
+];
+
 /// The `spec` of a manifest and its name.
 fn manifest(file: &str) -> Result<(Value, Option<String>)> {
     let text = drive::read(file)?;
@@ -143,6 +149,14 @@ fn manifest(file: &str) -> Result<(Value, Option<String>)> {
     }
     if !value["spec"].is_object() {
         return Err(wrong(format!("spec is {}, expected fields such as task and gates", said("spec"))));
+    }
+    for (field, instead) in CLUSTER_ONLY {
+        if value["spec"].pointer(field).is_some_and(|given| !given.is_null()) {
+            let field = field.replace('/', ".");
+            return Err(Error::usage(format!(
+                "{shown}: spec{field} is for runs on a cluster; a run on this machine uses {instead}, so leave it out"
+            )));
+        }
     }
     let name = match &value["metadata"]["name"] {
         Value::Null => None,

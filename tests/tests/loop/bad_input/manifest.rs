@@ -79,6 +79,22 @@ fn a_wrong_field_of_the_spec_is_named_by_its_path() {
 }
 
 #[test]
+fn what_only_a_cluster_can_give_is_refused_here() {
+    let world = project(&[]);
+    let head = "[world]/run.yaml: spec";
+    let table = [
+        ("agent: {image: \"example/team-ci:7\"}", ".agent.image", "the tools that are installed here"),
+        ("repository: {secretRef: {name: creds}}", ".repository.secretRef", "the repository as it is here"),
+    ];
+    for (text, field, instead) in table {
+        let sentence = format!(
+            "{head}{field} is for runs on a cluster; a run on this machine uses {instead}, so leave it out"
+        );
+        wrong(&world, &format!("{HEAD}spec: {{{text}}}"), &sentence);
+    }
+}
+
+#[test]
 fn a_manifest_that_cannot_be_read_is_named() {
     let world = project(&[]);
     for (name, reason) in

@@ -1,0 +1,55 @@
+//! Names on a cluster: labels, annotations, field managers, and the objects that belong to a run.
+
+/// Label with the name of the run, on everything that is made for it.
+pub const RUN_LABEL: &str = "agentloop.dev/run";
+/// Label with the uid of the run.
+pub const RUN_UID_LABEL: &str = "agentloop.dev/run-uid";
+/// Kubernetes' own label for the program that looks after an object.
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+/// Kubernetes' own label for what an object is part of.
+pub const NAME_LABEL: &str = "app.kubernetes.io/name";
+/// Value of [`NAME_LABEL`].
+pub const PRODUCT: &str = "agentloop";
+/// Annotation of a pod: which attempt of the run it is.
+pub const ATTEMPT_ANNOTATION: &str = "agentloop.dev/attempt";
+/// Annotation of a run's `ConfigMap`: uid of the pod that may write it.
+pub const POD_UID_ANNOTATION: &str = "agentloop.dev/pod-uid";
+/// Field manager of the operator, and its value of [`MANAGED_BY_LABEL`].
+pub const OPERATOR: &str = "loopd";
+/// Field manager of the sidecar.
+pub const SIDECAR: &str = "loop-sidecar";
+/// Service account of a run's pod, the binding of its role and the cluster role itself.
+pub const RUN_ROLE: &str = "agentloop-run";
+/// The most characters of a run's name: with a suffix it must still fit a label.
+pub const NAME_LIMIT: usize = 50;
+
+/// Name of an attempt's pod: no two runs and no two attempts share one.
+pub fn pod(run: &str, uid: &str, attempt: u32) -> String {
+    let short: String = uid.chars().filter(char::is_ascii_hexdigit).take(5).collect();
+    format!("{run}-{short}-{attempt}")
+}
+
+/// `ConfigMap` with the summary of a run.
+pub fn summary(run: &str) -> String {
+    format!("{run}-summary")
+}
+
+/// `ConfigMap` with the postmortem of a run.
+pub fn postmortem(run: &str) -> String {
+    format!("{run}-postmortem")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_name_of_a_run_fits_a_label_with_its_suffix() {
+        let run = "r".repeat(NAME_LIMIT);
+        let name = pod(&run, "0198c2f0-0000-7000-8000-000000000000", 99_999);
+        assert_eq!(name, format!("{run}-0198c-99999"));
+        for name in [name, summary(&run), postmortem(&run)] {
+            assert!(name.len() <= 63, "{name}");
+        }
+    }
+}
