@@ -76,19 +76,22 @@ fn walk(node: &mut Value, path: &str) {
     }
 }
 
-/// Defaults of the spec are filled in by the server, field by field; a status has only what somebody wrote.
+/// Defaults of the spec are said and not filled in: `.loop/config` of the base commit stands between them and what the
+/// user wrote, and the server does not know it.
 fn defaults(fields: &mut Map<String, Value>, path: &str) {
+    let default = fields.remove("default");
     if path.starts_with("status") {
-        fields.remove("default");
         return;
     }
     // Without `nullable` the server takes a null for a field that is not there, as it is meant.
     fields.remove("nullable");
-    match fields.get_mut("default") {
-        Some(Value::Null) => drop(fields.remove("default")),
-        // Its fields have defaults of their own.
-        Some(Value::Object(whole)) => whole.clear(),
-        _ => {}
+    let said = match default {
+        Some(Value::String(text)) if !text.is_empty() => text,
+        Some(value @ (Value::Bool(_) | Value::Number(_))) => value.to_string(),
+        _ => return,
+    };
+    if let Some(Value::String(text)) = fields.get_mut("description") {
+        text.push_str(&format!(" Without it and a line in .loop/config: {said}."));
     }
 }
 

@@ -11,12 +11,6 @@ const ADDRESS: &str = "self.matches('^(https?|ssh|git|file)://[^-].*$') || (!sel
 /// Rule and message, by the path of what `self` is.
 const RULES: &[(&str, &str, &str)] = &[
     (
-        "spec",
-        "size(self.gates) > 0 || self.review.enabled || self.__loop__.allowUnverified",
-        "nothing would verify this run: add a command to spec.gates, leave spec.review.enabled true, or allow it with \
-         spec.loop.allowUnverified: true",
-    ),
-    (
         "spec.repository.url",
         ADDRESS,
         "spec.repository.url must be an https, http, ssh, git or file URL, or user@host:path",
@@ -52,7 +46,7 @@ const RULES: &[(&str, &str, &str)] = &[
 ];
 
 /// Parts of the spec that a run is made from, and that it therefore keeps.
-const FIXED: &[&str] = &["spec.repository", "spec.task", "spec.agent", "spec.gates"];
+const FIXED: [&str; 4] = ["repository", "task", "agent", "gates"];
 
 /// Every rule, by the path of the node it is put on.
 pub(super) fn all() -> Vec<(&'static str, Value)> {
@@ -68,10 +62,13 @@ pub(super) fn all() -> Vec<(&'static str, Value)> {
     for (path, rule, message) in RULES {
         rules.push((path, json!({"rule": rule, "message": message})));
     }
-    for path in FIXED {
+    for field in FIXED {
         let message =
-            format!("{path} cannot be changed after the run was made: delete the run and make it anew");
-        rules.push((path, json!({"rule": "self == oldSelf", "message": message})));
+            format!("spec.{field} cannot be changed after the run was made: delete the run and make it anew");
+        // On the spec, since a rule on a field that was not there before is not asked.
+        let (new, old) = (format!("self.{field}"), format!("oldSelf.{field}"));
+        let rule = format!("has({new}) == has({old}) && (!has({new}) || {new} == {old})");
+        rules.push(("spec", json!({"rule": rule, "message": message})));
     }
     rules
 }

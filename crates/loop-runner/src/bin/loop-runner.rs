@@ -21,7 +21,7 @@ use loop_core::record;
 use loop_core::store::Store;
 use loop_runner::mailbox::{Answer, Mailbox, Wanted};
 use loop_runner::place::{Place, WORK};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What the kubelet shows as the container's last words.
 const LAST_WORDS: &str = "/dev/termination-log";
@@ -46,11 +46,12 @@ fn main() -> ExitCode {
 /// Drives the run to its end; gives the exit code and the last words.
 fn run(place: &Place) -> Result<(u8, String)> {
     let text = fs::read(place.object()).context("the sidecar has left no LoopRun")?;
-    let object: LoopRun = serde_json::from_slice(&text).context("the LoopRun cannot be read")?;
+    let raw: Value = serde_json::from_slice(&text).context("the LoopRun cannot be read")?;
+    let object: LoopRun = serde_json::from_value(raw.clone()).context("the LoopRun cannot be read")?;
     let uid = object.metadata.uid.clone();
     let store = Store::at(place.data());
     if !store.run(&uid).journal().exists() {
-        begin(place, &store, &object)?;
+        begin(place, &store, &object, &raw["spec"])?;
     }
     let signals = Signals::default();
     let raised = signals.clone();
@@ -92,11 +93,12 @@ fn run(place: &Place) -> Result<(u8, String)> {
     Ok((u8::from(state.phase != RunPhase::Completed), words))
 }
 
-/// Checks what is asked for, and makes the run's journal.
-fn begin(place: &Place, store: &Store, object: &LoopRun) -> Result<()> {
+/// Checks what is asked for, and makes the run's journal. The spec as the user wrote it, without the types' defaults:
+/// the configuration of the base commit stands between the two.
+fn begin(place: &Place, store: &Store, object: &LoopRun, spec: &Value) -> Result<()> {
     let request = Request {
         directory: place.origin(),
-        manifest: serde_json::to_value(&object.spec)?,
+        manifest: spec.clone(),
         // In the pod these are where the other containers expect them.
         flags: json!({
             "worktree": {"pathTemplate": format!("{WORK}/{{{{ run_branch | sanitize }}}}"), "cleanup": false},
