@@ -234,6 +234,7 @@ impl<'a> Engine<'a> {
             caller: host.environment.clone(),
             search_path: created.search_path.clone(),
             marker: uid.to_owned(),
+            links: far::Links::default(),
         };
         let control = Control { signals: host.signals.clone(), run: run.clone(), deadline: None };
         let user = Git::user(&root).with(exec::ENGINE_MARKER, uid);

@@ -12,12 +12,14 @@ mod reports;
 mod state_folder;
 
 pub use collect::{Collected, Worktree};
+pub use container::Links;
 pub(crate) use hooks::Hooked;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent::Adapter;
@@ -98,12 +100,14 @@ pub struct Setting {
     pub search_path: String,
     /// Marker that every process of the run carries.
     pub marker: String,
+    /// Connections to containers.
+    pub links: Links,
 }
 
 /// A running side.
 #[derive(Debug)]
 pub struct Side {
-    client: Client,
+    client: Arc<Client>,
     folder: PathBuf,
     environment: BTreeMap<String, String>,
     temporary: String,
@@ -210,6 +214,7 @@ impl Setting {
             Sandbox::None
         };
         let client = Client::start(&self.executable, &sandbox)?;
+        let client = Arc::new(client);
         Ok(Side { client, folder: folder.to_owned(), environment, temporary, contained: false })
     }
 

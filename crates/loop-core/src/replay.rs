@@ -111,6 +111,7 @@ fn replay_in(statement: &Statement, place: &Place, stop: &dyn Fn() -> bool) -> R
         caller: place.environment.clone(),
         search_path: crate::environment::search_path(&path, &[&place.repository]),
         marker: format!("replay-{}", predicate.run),
+        links: crate::far::Links::default(),
     };
     let gates: Vec<Gate> = predicate.gates.iter().map(gate).collect();
     let logs = place.scratch.join("logs");

@@ -3,15 +3,47 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Error, Setting, Side, Worktree, private_git};
 use crate::agent::Adapter;
-use crate::exec::{Client, Containers, Isolation, Sandbox};
+use crate::exec::{self, Client, Containers, Isolation, Sandbox};
 
-/// Empties the folders behind `--` and makes all of them, and HOME.
+/// Empties the folders behind `--` and makes all of them, and HOME. With any behind `--`, what our user left in the
+/// container's own temp folders goes too, or one gate could leave words for the next.
 const PLACES: &str = r#"while [ "$1" != -- ]; do mkdir -p -- "$1" || exit; shift; done; shift
+[ $# = 0 ] || find /tmp /var/tmp /dev/shm -mindepth 1 -maxdepth 1 -user "$(id -u)" -exec rm -rf -- {} + 2>/dev/null
 for place; do chmod -R u+rwX -- "$place" 2>/dev/null; rm -rf -- "$place" && mkdir -p -- "$place" || exit; done
 [ -z "${HOME:-}" ] || mkdir -p -- "$HOME""#;
+
+/// One connection to each container, by its socket, made before anything untrusted runs there and kept for the whole run.
+///
+/// What runs in a container shares its user: it can kill the executor at the other end, which is noticed, but not take its
+/// place. It could take the place of the socket, so nothing is ever connected anew.
+#[derive(Debug, Clone, Default)]
+pub struct Links(Arc<Mutex<BTreeMap<PathBuf, Arc<Client>>>>);
+
+impl Links {
+    fn client(&self, executable: &Path, socket: &Path) -> Result<Arc<Client>, exec::Error> {
+        let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = links.get(socket) {
+            return Ok(Arc::clone(client));
+        }
+        let client = Arc::new(Client::start(executable, &Sandbox::Container(socket.to_owned()))?);
+        links.insert(socket.to_owned(), Arc::clone(&client));
+        Ok(client)
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        // A side of its own ends with its processes; one in a container leaves them to the next. Nobody is left to tell
+        // when the container is gone.
+        if self.contained {
+            let _ = self.client.sweep();
+        }
+    }
+}
 
 impl Setting {
     pub(super) fn containers(&self) -> Option<&Containers> {
@@ -29,7 +61,7 @@ impl Setting {
         (kept, fresh): (&[&Path], &[&Path]),
         more: BTreeMap<String, String>,
     ) -> Result<Side, Error> {
-        let client = Client::start(&self.executable, &Sandbox::Container(socket.to_owned()))?;
+        let client = self.links.client(&self.executable, socket)?;
         let mut environment = client.environment().clone();
         environment.extend(more);
         environment.insert("LOOP_RUN_MARKER".into(), self.marker.clone());
@@ -39,9 +71,9 @@ impl Setting {
         let mut arguments: Vec<String> = kept.iter().map(|path| text(path)).collect();
         arguments.push("--".into());
         arguments.extend(fresh.iter().map(|path| text(path)));
+        // The temp folder of a side that starts from nothing is emptied with the others.
+        arguments.insert(if fresh.is_empty() { 0 } else { arguments.len() }, side.temporary.clone());
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let temporary = side.temporary.clone();
-        let arguments = [&[temporary.as_str()], &arguments[..]].concat();
         let captured = side.helper(PLACES, &arguments, b"", &self.search_path)?;
         if !captured.outcome.success() {
             let detail = String::from_utf8_lossy(&captured.stderr).trim().to_owned();
@@ -69,8 +101,11 @@ impl Setting {
         commit: &str,
         adapter: &Adapter,
     ) -> Result<Side, Error> {
-        let folder = at.far.join(name).join("checkout");
-        let side = self.contain(&at.agent, folder.clone(), (&[], &[&folder]), variables(adapter))?;
+        let (folder, home) = (at.far.join(name).join("checkout"), at.far.join(name).join("home"));
+        // A HOME of its own: what the agent left in its one is not for who judges it.
+        let mut more = variables(adapter);
+        more.insert("HOME".into(), home.to_string_lossy().into_owned());
+        let side = self.contain(&at.agent, folder.clone(), (&[], &[&folder, &home]), more)?;
         side.check_out(&self.trusted, commit, &self.search_path)?;
         Ok(side)
     }
