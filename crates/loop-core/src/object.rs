@@ -37,6 +37,12 @@ pub fn loop_run(state: &State, run: &RunDir, alive: bool, waiting: Option<&str>)
         result: state.ended.as_ref().map(|(exit, reason, message)| RunResult {
             exit_reason: exit.as_str().into(),
             message: if message.is_empty() { reason.clone() } else { format!("{reason}: {message}") },
+            evidence: state
+                .granted
+                .as_ref()
+                .filter(|_| state.phase == RunPhase::Completed)
+                .map(|granted| granted.level.clone())
+                .unwrap_or_default(),
         }),
         summary: crate::record::summary(state, run).filter(|_| state.phase.is_terminal()),
         postmortem: state.postmortem.as_ref().map(|postmortem| PostmortemStatus {

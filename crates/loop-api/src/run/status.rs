@@ -171,6 +171,9 @@ pub struct RunResult {
     pub exit_reason: String,
     /// A sentence with what was seen and what to do.
     pub message: String,
+    /// What stands behind a granted completion: `FailToPass`, `NoRegression` or `Unverified`; empty without a grant.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub evidence: String,
 }
 
 /// One step in short.

@@ -1,0 +1,21 @@
+//! The command line, as types only; the comments here are the help texts.
+
+use clap::Parser;
+
+/// Run `LoopRun` objects as pods of a Kubernetes cluster
+#[derive(Debug, Clone, Parser)]
+#[command(name = "loopd", version, max_term_width = 100)]
+pub(crate) struct Args {
+    /// Look after this namespace only [default: all]
+    #[arg(long, env = "LOOP_NAMESPACE", value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// Runs that have a pod at the same time; further ones wait, the oldest goes first
+    #[arg(long, env = "LOOP_SLOTS", default_value_t = 3, value_name = "COUNT")]
+    pub(crate) slots: usize,
+    /// Image with loop-runner, loop-sidecar and loop-exec
+    #[arg(long, env = "LOOP_RUNNER_IMAGE", value_name = "IMAGE")]
+    pub(crate) runner_image: String,
+    /// Image in which agent and gates work when a run names none
+    #[arg(long, env = "LOOP_AGENT_IMAGE", value_name = "IMAGE")]
+    pub(crate) agent_image: Option<String>,
+}

@@ -1,0 +1,213 @@
+//! What all looks at runs share: client, caches, and what this process has just done.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+use futures::channel::mpsc::UnboundedSender;
+use futures::future::{BoxFuture, Shared};
+use k8s_openapi::api::core::v1::Pod;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Client, ResourceExt as _};
+use loop_api::crd::LoopRun;
+use loop_api::names;
+
+use crate::args::Args;
+use crate::queue::{self, Entry};
+use crate::run::{self, ApplyError, Guarded, Images};
+
+/// Seconds between tries after an error: the first pause, doubled by each further error, and the longest.
+const FIRST_PAUSE: u64 = 5;
+const LONGEST_PAUSE: u64 = 300;
+
+/// What the operator was started with.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Runs at the same time.
+    pub(crate) slots: usize,
+    runner_image: String,
+    agent_image: Option<String>,
+}
+
+impl Settings {
+    /// From the command line. An empty image, as a chart without a value has it, is none.
+    pub(crate) fn new(args: &Args) -> Self {
+        Self {
+            slots: args.slots,
+            runner_image: args.runner_image.clone(),
+            agent_image: args.agent_image.clone().filter(|image| !image.is_empty()),
+        }
+    }
+
+    /// Images of a run's pod; `None` when nobody has named one for its agent.
+    pub(crate) fn images<'a>(&'a self, run: &'a LoopRun) -> Option<Images<'a>> {
+        let agent = run.spec.agent.image.as_deref().or(self.agent_image.as_deref())?;
+        Some(Images { runner: &self.runner_image, agent })
+    }
+}
+
+/// Shared by all looks at runs.
+pub(crate) struct Context {
+    /// Talks to the API server.
+    pub(crate) client: Client,
+    /// What the operator was started with.
+    pub(crate) settings: Settings,
+    /// Pods of all runs, as last seen.
+    pods: Store<Pod>,
+    /// Resolves when the pods have been listed. A store itself wakes only the last of those who wait for it.
+    listed: Shared<BoxFuture<'static, bool>>,
+    runs: Store<Guarded>,
+    wake: UnboundedSender<ObjectRef<Guarded>>,
+    /// Uids of runs that this process has admitted and that the cache does not show as such yet.
+    admitted: Mutex<BTreeSet<String>>,
+    /// Namespaces that have account and role.
+    prepared: Mutex<BTreeSet<String>>,
+    /// Errors in a row, and when the next try is due.
+    failures: Mutex<HashMap<ObjectRef<Guarded>, (u32, Instant)>>,
+}
+
+/// No holder of a lock leaves its content half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Context {
+    /// With caches that fill later; `wake` takes runs that are to be looked at.
+    pub(crate) fn new(
+        client: Client,
+        settings: Settings,
+        runs: Store<Guarded>,
+        pods: Store<Pod>,
+        wake: UnboundedSender<ObjectRef<Guarded>>,
+    ) -> Self {
+        let (admitted, prepared, failures) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let waiting = pods.clone();
+        let listed = async move { waiting.wait_until_ready().await.is_ok() }.boxed().shared();
+        Self { client, settings, pods, listed, runs, wake, admitted, prepared, failures }
+    }
+
+    /// Waits until the pods have been listed; says whether they were.
+    pub(crate) async fn listed(&self) -> bool {
+        self.listed.clone().await
+    }
+
+    /// The pod of a run's attempt, as last seen.
+    pub(crate) fn pod_of(&self, run: &LoopRun) -> Option<Arc<Pod>> {
+        let status = run.status.as_ref().filter(|status| status.attempt > 0)?;
+        let name = ObjectRef::new(&status.pod_name).within(&run.namespace().unwrap_or_default());
+        let uid = run.uid()?;
+        self.pods.get(&name).filter(|pod| pod.labels().get(names::RUN_UID_LABEL) == Some(&uid))
+    }
+
+    /// Whether it is this run's turn; then it has its slot from here on.
+    pub(crate) fn take_turn(&self, run: &LoopRun) -> bool {
+        let Some(uid) = run.uid() else { return false };
+        let mut admitted = lock(&self.admitted);
+        let turn = admitted.contains(&uid) || self.turns(&mut admitted).1.contains(&uid);
+        if turn {
+            admitted.insert(uid);
+        }
+        turn
+    }
+
+    /// Has those looked at whose turn has come.
+    pub(crate) fn wake_next(&self) {
+        for next in self.next() {
+            // Nobody listens any more when the process ends.
+            let _ = self.wake.unbounded_send(next);
+        }
+    }
+
+    /// Runs whose turn has come and that have not taken it.
+    pub(crate) fn next(&self) -> Vec<ObjectRef<Guarded>> {
+        let mut admitted = lock(&self.admitted);
+        let (runs, turns) = self.turns(&mut admitted);
+        runs.iter()
+            .filter(|run| run.uid().is_some_and(|uid| turns.contains(&uid)))
+            .map(|run| ObjectRef::from_obj(run.as_ref()))
+            .collect()
+    }
+
+    /// All runs, and the uids of those whose turn it is. Forgets admissions that the cache shows by now.
+    fn turns(&self, admitted: &mut BTreeSet<String>) -> (Vec<Arc<Guarded>>, BTreeSet<String>) {
+        let (runs, pods) = (self.runs.state(), self.pods.state());
+        let mut of_run: BTreeMap<&str, &Pod> = BTreeMap::new();
+        for pod in &pods {
+            of_run.extend(pod.labels().get(names::RUN_UID_LABEL).map(|uid| (uid.as_str(), pod.as_ref())));
+        }
+        let readable: Vec<&LoopRun> = runs.iter().filter_map(|run| run.0.as_ref().ok()).collect();
+        let mut open = BTreeSet::new();
+        let mut entries = Vec::new();
+        for run in &readable {
+            let uid = run.uid().unwrap_or_default();
+            let pod = of_run.remove(uid.as_str());
+            let able = self.settings.images(run).is_some();
+            entries.push(Entry::of(run, pod, admitted.contains(&uid), able));
+            if run.status.as_ref().is_none_or(|status| status.attempt == 0) {
+                open.insert(uid);
+            }
+        }
+        let alive = of_run.iter().filter(|(_, pod)| !run::health::is_over(pod));
+        entries.extend(alive.map(|(uid, _)| Entry::orphan(uid)));
+        admitted.retain(|uid| open.contains(uid));
+        let turns = queue::turns(&entries, self.settings.slots);
+        (runs, turns)
+    }
+
+    /// Makes account and role in the run's namespace, once.
+    pub(crate) async fn access(&self, run: &LoopRun) -> Result<(), ApplyError> {
+        let namespace = run.namespace().unwrap_or_default();
+        if lock(&self.prepared).contains(&namespace) {
+            return Ok(());
+        }
+        run::access(&self.client, run).await?;
+        lock(&self.prepared).insert(namespace);
+        Ok(())
+    }
+
+    /// Has them made again for the next run there.
+    pub(crate) fn forget_access(&self, run: &LoopRun) {
+        lock(&self.prepared).remove(&run.namespace().unwrap_or_default());
+    }
+
+    /// A look at the run has gone well.
+    pub(crate) fn succeeded(&self, run: &ObjectRef<Guarded>) {
+        lock(&self.failures).remove(run);
+    }
+
+    /// A look at the run has failed; says after what pause the next one is due.
+    pub(crate) fn failed(&self, run: &ObjectRef<Guarded>) -> Duration {
+        let mut failures = lock(&self.failures);
+        // Runs that are gone leave nothing behind.
+        failures.retain(|run, _| self.runs.get(run).is_some());
+        let before = failures.get(run).map_or(0, |(tries, _)| *tries);
+        let pause = pause(before);
+        failures.insert(run.clone(), (before.saturating_add(1), Instant::now() + pause));
+        pause
+    }
+
+    /// What is left of the pause after an error. An event may come earlier, and does when others change the object.
+    pub(crate) fn pause_left(&self, run: &LoopRun) -> Option<Duration> {
+        let run = ObjectRef::new(&run.name_any()).within(&run.namespace().unwrap_or_default());
+        let due = lock(&self.failures).get(&run).map(|(_, due)| *due)?;
+        Some(due.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+    }
+}
+
+/// The pause after an error that has so many before it.
+fn pause(before: u32) -> Duration {
+    let doubled = FIRST_PAUSE.saturating_mul(1 << before.min(16));
+    Duration::from_secs(doubled.min(LONGEST_PAUSE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_five_minutes() {
+        let seconds: Vec<u64> = [0, 1, 2, 5, 6, u32::MAX].map(|before| pause(before).as_secs()).into();
+        assert_eq!(seconds, [5, 10, 20, 160, 300, 300]);
+    }
+}

@@ -1,0 +1,68 @@
+//! Whose turn it is. Slots in use are derived from runs and pods each time, never counted up and down.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use loop_api::crd::LoopRun;
+
+use crate::run::health;
+
+/// What the queue knows of a run, or of a pod whose run is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Uid of the run.
+    pub(crate) uid: String,
+    /// Creation in seconds, then namespace and name: the order of the queue.
+    pub(crate) order: (i64, String),
+    /// Where it stands.
+    pub(crate) place: Place,
+}
+
+/// Where a run stands with the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// It waits for a slot.
+    Waits,
+    /// It has a slot: its pod is alive, or is about to be made.
+    Holds,
+    /// It needs no slot.
+    Out,
+}
+
+impl Entry {
+    /// Of a run. `pod` is its pod as last seen; `admitted` says that this process has just admitted it, which what was
+    /// seen may not show yet; one that is not `able` to start takes nobody's turn.
+    pub(crate) fn of(run: &LoopRun, pod: Option<&Pod>, admitted: bool, able: bool) -> Self {
+        let status = run.status.as_ref();
+        let ended = status.is_some_and(|status| status.phase.is_terminal() || status.result.is_some());
+        let attempted = admitted || status.is_some_and(|status| status.attempt > 0);
+        let place = match pod {
+            Some(pod) if !health::is_over(pod) => Place::Holds,
+            Some(_) => Place::Out,
+            None if ended || run.metadata.deletion_timestamp.is_some() => Place::Out,
+            None if attempted => Place::Holds,
+            None if able => Place::Waits,
+            None => Place::Out,
+        };
+        let created = run.creation_timestamp().map_or(0, |time| time.0.as_second());
+        let name = format!("{}/{}", run.namespace().unwrap_or_default(), run.name_any());
+        Self { uid: run.uid().unwrap_or_default(), order: (created, name), place }
+    }
+
+    /// Of a pod that outlives its run.
+    pub(crate) fn orphan(uid: &str) -> Self {
+        Self { uid: uid.to_owned(), order: (0, String::new()), place: Place::Holds }
+    }
+}
+
+/// Uids of those that may start now: the oldest of those that wait, as many as slots are free.
+pub(crate) fn turns(entries: &[Entry], slots: usize) -> BTreeSet<String> {
+    let held = entries.iter().filter(|entry| entry.place == Place::Holds).count();
+    let mut waiting: Vec<&Entry> = entries.iter().filter(|entry| entry.place == Place::Waits).collect();
+    waiting.sort_by(|one, other| one.order.cmp(&other.order));
+    waiting.into_iter().take(slots.saturating_sub(held)).map(|entry| entry.uid.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests;

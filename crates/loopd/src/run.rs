@@ -1,0 +1,176 @@
+//! One run: observe, decide, write what changed, act.
+
+mod apply;
+mod decide;
+pub(crate) mod health;
+mod objects;
+mod pod;
+mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+use loop_api::crd::LoopRun;
+use tracing::{info, warn};
+
+use crate::context::Context;
+use decide::{Seen, Step, decide};
+pub(crate) use pod::Images;
+use status::Owned;
+
+/// A run as it is watched: one that cannot be read is an error of its own and no end to the watch.
+pub(crate) type Guarded = DeserializeGuard<LoopRun>;
+
+/// The most that a look at one run may take.
+const TIME: Duration = Duration::from_secs(30);
+/// Until a run that is being deleted is looked at again.
+const GONE: Duration = Duration::from_secs(300);
+
+/// Why a look at a run came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The object does not fit this version's types.
+    #[error("the object cannot be read: {0}; is the definition of another version than the operator?")]
+    Unreadable(String),
+    /// The API server refused or was not reached.
+    #[error(transparent)]
+    Apply(#[from] apply::Error),
+    /// It took too long.
+    #[error("the API server did not answer within {} s", TIME.as_secs())]
+    TimedOut,
+    /// The process is ending.
+    #[error("the watch of pods has ended")]
+    Ending,
+}
+
+/// Looks at a run once.
+pub(crate) async fn reconcile(seen: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    let run = seen.0.as_ref().map_err(|invalid| Error::Unreadable(invalid.error.clone()))?;
+    let looked = tokio::time::timeout(TIME, look(run, &context)).await.map_err(|_| Error::TimedOut)?;
+    context.wake_next();
+    match looked? {
+        Looked::Done(again) => {
+            context.succeeded(&ObjectRef::from_obj(seen.as_ref()));
+            Ok(Action::requeue(again))
+        }
+        Looked::Paused(left) => Ok(Action::requeue(left)),
+    }
+}
+
+/// How long to wait after an error.
+pub(crate) fn error_policy(seen: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
+    let pause = context.failed(&ObjectRef::from_obj(seen.as_ref()));
+    warn!(run = %format!("{}/{}", seen.namespace().unwrap_or_default(), seen.name_any()), %error, ?pause, "not done");
+    Action::requeue(pause)
+}
+
+/// What came of a look at a run, and when the next one is due.
+enum Looked {
+    Done(Duration),
+    /// What failed before is not tried again yet.
+    Paused(Duration),
+}
+
+async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
+    if !context.listed().await {
+        return Err(Error::Ending);
+    }
+    if run.metadata.deletion_timestamp.is_some() {
+        return Ok(Looked::Done(GONE));
+    }
+    let Some((run, pod)) = observe(run, context).await? else {
+        return Ok(Looked::Done(GONE));
+    };
+    let images = context.settings.images(&run);
+    let before = run.status.as_ref().map(Owned::of).unwrap_or_default();
+    let waits = before.attempt == 0 && !before.phase.is_terminal();
+    let seen = Seen {
+        run: &run,
+        pod: pod.as_deref(),
+        able: images.is_some(),
+        turn: waits && images.is_some() && context.take_turn(&run),
+        slots: context.settings.slots,
+    };
+    let decision = decide(&seen, Timestamp::now());
+    let run = write(context, &run, &before, &decision.status, before.attempt == 0).await?;
+    match (decision.step, images, &pod) {
+        (Step::Start, Some(images), _) => {
+            if let Some(left) = context.pause_left(&run) {
+                return Ok(Looked::Paused(left));
+            }
+            start(context, &run, &decision.status, &images).await?;
+        }
+        (Step::Stop, _, Some(pod)) => apply::stop(&context.client, &run, pod).await?,
+        _ => {}
+    }
+    Ok(Looked::Done(decision.again))
+}
+
+/// The run with its pod. A pod that is over or gone may have told its result a moment before, so then both are asked
+/// for anew; `None` when the run is gone.
+async fn observe(run: &LoopRun, context: &Context) -> Result<Option<(LoopRun, Option<Arc<Pod>>)>, Error> {
+    let owned = run.status.as_ref().map(Owned::of).unwrap_or_default();
+    let mut pod = context.pod_of(run);
+    let told = run.status.as_ref().is_some_and(|status| status.result.is_some());
+    if told || owned.phase.is_terminal() || owned.pod_uid.is_empty() {
+        return Ok(Some((run.clone(), pod)));
+    }
+    if pod.is_none() {
+        pod = apply::read_pod(&context.client, run, &owned).await?.map(Arc::new);
+    }
+    if pod.as_deref().is_some_and(|pod| !health::is_over(pod)) {
+        return Ok(Some((run.clone(), pod)));
+    }
+    Ok(apply::read(&context.client, run).await?.map(|run| (run, pod)))
+}
+
+/// Writes the status if it says anything new.
+async fn write(
+    context: &Context,
+    run: &LoopRun,
+    before: &Owned,
+    status: &Owned,
+    guarded: bool,
+) -> Result<LoopRun, Error> {
+    if before == status {
+        return Ok(run.clone());
+    }
+    let written = apply::status(&context.client, run, status, guarded).await?;
+    if before.phase != status.phase || before.attempt != status.attempt {
+        let phase = status.phase.as_str();
+        info!(namespace = run.namespace(), run = run.name_any(), attempt = status.attempt, phase, "run");
+    }
+    Ok(written)
+}
+
+/// Makes the pod; its uid in the status says that all is there.
+async fn start(context: &Context, run: &LoopRun, status: &Owned, images: &Images<'_>) -> Result<(), Error> {
+    let made = async {
+        context.access(run).await?;
+        apply::start(&context.client, run, status.attempt, images).await
+    };
+    match made.await {
+        Ok(pod_uid) => {
+            let made = Owned { pod_uid, ..status.clone() };
+            write(context, run, status, &made, false).await?;
+            Ok(())
+        }
+        Err(error) => {
+            // The account may have been deleted since it was made.
+            context.forget_access(run);
+            if let Some(message) = error.refusal() {
+                let refused = decide::refused(status.clone(), &message, Timestamp::now());
+                write(context, run, status, &refused, false).await?;
+            }
+            Err(error.into())
+        }
+    }
+}
+
+pub(crate) use apply::{Error as ApplyError, access};

@@ -1,0 +1,195 @@
+//! Effects: each function writes one thing to the API server.
+
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use loop_api::crd::LoopRun;
+use loop_api::names;
+use loop_api::run::{API_VERSION, KIND};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::objects;
+use super::pod::{Images, pod};
+use super::status::Owned;
+
+/// Why something could not be written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The API server refused or was not reached.
+    #[error("{what}: {}", words(source))]
+    Api {
+        /// What was attempted.
+        what: String,
+        /// What came back.
+        source: Box<kube::Error>,
+    },
+    /// Something else has the name.
+    #[error(
+        "{kind} {name} is there already and does not belong to this run; delete or rename it, and the run goes on"
+    )]
+    Foreign {
+        /// Kind of the object.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// What the API server said, without the parts of its answer that are for programs.
+fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
+impl Error {
+    /// A sentence for the run's status, when it is the API server's word and not a passing trouble.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        match self {
+            Self::Foreign { .. } => Some(self.to_string()),
+            Self::Api { what, source } => match source.as_ref() {
+                kube::Error::Api(status) if (400..500).contains(&status.code) && !passing(status.code) => {
+                    Some(format!("{what}: {}; it is tried again", status.message))
+                }
+                _ => None,
+            },
+        }
+    }
+}
+
+/// Conflict and throttling: the next try has other premises.
+fn passing(code: u16) -> bool {
+    matches!(code, 409 | 429)
+}
+
+fn failed<'a>(what: &'a str, name: &'a str) -> impl FnOnce(kube::Error) -> Error + 'a {
+    move |source| Error::Api { what: format!("{what} {name}"), source: Box::new(source) }
+}
+
+fn namespaced<K>(client: &Client, run: &LoopRun) -> Api<K>
+where
+    K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+{
+    Api::namespaced(client.clone(), &run.namespace().unwrap_or_default())
+}
+
+/// Writes the operator's part of the status. With `guarded` only if nobody has written the run since it was read, so
+/// that an operator which was asleep while another took over decides nothing.
+pub(crate) async fn status(
+    client: &Client,
+    run: &LoopRun,
+    status: &Owned,
+    guarded: bool,
+) -> Result<LoopRun, Error> {
+    let name = run.name_any();
+    let mut metadata = json!({"name": name, "uid": run.uid()});
+    if guarded {
+        metadata["resourceVersion"] = json!(run.resource_version());
+    }
+    let body = json!({"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "status": status});
+    let parameters = PatchParams::apply(names::OPERATOR).force();
+    let runs: Api<LoopRun> = namespaced(client, run);
+    runs.patch_status(&name, &parameters, &Patch::Apply(&body))
+        .await
+        .map_err(failed("write status of run", &name))
+}
+
+/// The run as the API server has it now; `None` when it is gone, or another one of its name is there.
+pub(crate) async fn read(client: &Client, run: &LoopRun) -> Result<Option<LoopRun>, Error> {
+    let name = run.name_any();
+    let runs: Api<LoopRun> = namespaced(client, run);
+    let found = runs.get_opt(&name).await.map_err(failed("read run", &name))?;
+    Ok(found.filter(|found| found.uid() == run.uid()))
+}
+
+/// The pod that a status names, if it is there.
+pub(crate) async fn read_pod(client: &Client, run: &LoopRun, owned: &Owned) -> Result<Option<Pod>, Error> {
+    let pods: Api<Pod> = namespaced(client, run);
+    let found = pods.get_opt(&owned.pod_name).await.map_err(failed("read pod", &owned.pod_name))?;
+    Ok(found.filter(|found| found.uid().as_deref() == Some(&owned.pod_uid)))
+}
+
+/// Makes account and role of the pods in the run's namespace.
+pub(crate) async fn access(client: &Client, run: &LoopRun) -> Result<(), Error> {
+    let namespace = run.namespace().unwrap_or_default();
+    let accounts: Api<ServiceAccount> = namespaced(client, run);
+    let made = accounts.create(&PostParams::default(), &objects::service_account(&namespace)).await;
+    unless_there(made).map_err(failed("create service account", names::RUN_ROLE))?;
+    let bindings: Api<RoleBinding> = namespaced(client, run);
+    let made = bindings.create(&PostParams::default(), &objects::role_binding(&namespace)).await;
+    unless_there(made).map_err(failed("create role binding", names::RUN_ROLE))
+}
+
+/// Makes the pod with all that it needs, or finds it made; gives its uid.
+pub(crate) async fn start(
+    client: &Client,
+    run: &LoopRun,
+    attempt: u32,
+    images: &Images<'_>,
+) -> Result<String, Error> {
+    let maps: Api<ConfigMap> = namespaced(client, run);
+    for map in objects::config_maps(run, None) {
+        create(&maps, run, "ConfigMap", &map).await?;
+    }
+    let pods: Api<Pod> = namespaced(client, run);
+    let pod = create(&pods, run, "Pod", &pod(run, attempt, images)).await?;
+    let uid = pod.uid().unwrap_or_default();
+    for map in objects::config_maps(run, Some(&uid)) {
+        let name = map.name_any();
+        let patch = json!({"metadata": {"annotations": map.metadata.annotations}});
+        maps.patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+            .map_err(failed("annotate ConfigMap", &name))?;
+    }
+    Ok(uid)
+}
+
+/// Ends a pod that the kubelet would start again for ever. A deadline in the past ends its containers and keeps their
+/// logs; a pod that no node has taken has none.
+pub(crate) async fn stop(client: &Client, run: &LoopRun, pod: &Pod) -> Result<(), Error> {
+    let name = pod.name_any();
+    let pods: Api<Pod> = namespaced(client, run);
+    let begun = pod.status.as_ref().is_some_and(|status| status.start_time.is_some());
+    let asked = pod.spec.as_ref().is_some_and(|spec| spec.active_deadline_seconds.is_some());
+    if begun && asked {
+        return Ok(());
+    }
+    let ended = if begun {
+        let patch = json!({"spec": {"activeDeadlineSeconds": 1}});
+        pods.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await.map(|_| ())
+    } else {
+        pods.delete(&name, &DeleteParams::default()).await.map(|_| ())
+    };
+    match ended {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        other => other.map_err(failed("end pod", &name)),
+    }
+}
+
+/// Makes an object of the run; one of its name that is there already must be the run's own.
+async fn create<K>(api: &Api<K>, run: &LoopRun, kind: &'static str, object: &K) -> Result<K, Error>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + Serialize + DeserializeOwned,
+{
+    let name = object.name_any();
+    match api.create(&PostParams::default(), object).await {
+        Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+        other => return other.map_err(failed(&format!("create {kind}"), &name)),
+    }
+    let found = api.get(&name).await.map_err(failed(&format!("read {kind}"), &name))?;
+    let uid = run.uid().unwrap_or_default();
+    let ours =
+        found.owner_references().iter().any(|owner| owner.uid == uid && owner.controller == Some(true));
+    if ours { Ok(found) } else { Err(Error::Foreign { kind, name }) }
+}
+
+fn unless_there<K>(made: kube::Result<K>) -> kube::Result<()> {
+    match made {
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+        other => other.map(|_| ()),
+    }
+}

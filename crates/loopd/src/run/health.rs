@@ -1,0 +1,229 @@
+//! What the containers of a run's pod say: how far it is, and what stands in its way.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
+use kube::ResourceExt as _;
+
+/// Containers whose own words end a run, whenever they come.
+const SIDECAR: &str = "sidecar";
+/// The container whose end is that of the pod.
+const RUNNER: &str = "runner";
+/// Seconds that volumes and network of a pod may take before that is worth a word.
+const PATIENCE: i64 = 30;
+
+/// How a pod stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Health {
+    /// How far it is.
+    pub(crate) stage: Stage,
+    /// What stands in its way, or how it ended.
+    pub(crate) trouble: Option<Trouble>,
+    /// When the runner began.
+    pub(crate) started: Option<Timestamp>,
+}
+
+/// How far a pod is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The runner has not begun.
+    Starting,
+    /// The runner has begun.
+    Running,
+    /// It will never get further, although the kubelet goes on trying.
+    Broken,
+    /// All its containers have ended.
+    Over,
+}
+
+/// Why a pod does not get on: a word and a sentence with what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    /// `CamelCase` word.
+    pub(crate) reason: String,
+    /// What was seen and what to do.
+    pub(crate) message: String,
+}
+
+fn trouble(reason: &str, message: String) -> Option<Trouble> {
+    Some(Trouble { reason: reason.to_owned(), message })
+}
+
+/// Whether no container of the pod runs or will run again.
+pub(crate) fn is_over(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+/// How a pod stands at `now`.
+pub(crate) fn of(pod: &Pod, now: Timestamp) -> Health {
+    let started = statuses(pod).find(|status| status.name == RUNNER).and_then(began);
+    let (stage, trouble) = if is_over(pod) {
+        (Stage::Over, Some(ending(pod)))
+    } else if let Some(broken) = statuses(pod).find_map(|status| last_words(status, started.is_some())) {
+        (Stage::Broken, Some(broken))
+    } else {
+        let stage = if started.is_some() { Stage::Running } else { Stage::Starting };
+        let waiting = statuses(pod).find_map(|status| waiting(pod, status));
+        (stage, waiting.or_else(|| unplaced(pod)).or_else(|| unprepared(pod, now)))
+    };
+    Health { stage, trouble, started }
+}
+
+fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let status = pod.status.as_ref();
+    status
+        .into_iter()
+        .flat_map(|status| [&status.init_container_statuses, &status.container_statuses])
+        .flatten()
+        .flatten()
+}
+
+fn began(status: &ContainerStatus) -> Option<Timestamp> {
+    let state = status.state.as_ref()?;
+    let running = state.running.as_ref().and_then(|running| running.started_at.as_ref());
+    let ended = state.terminated.as_ref().and_then(|ended| ended.started_at.as_ref());
+    running.or(ended).map(|time| time.0)
+}
+
+/// Exit code and message of a container's last end that was no success.
+fn failure(status: &ContainerStatus) -> Option<(i32, &str)> {
+    let ended = [&status.state, &status.last_state]
+        .into_iter()
+        .find_map(|state| state.as_ref().and_then(|state| state.terminated.as_ref()))?;
+    let message = ended.message.as_deref().unwrap_or_default().trim();
+    (ended.exit_code != 0).then_some((ended.exit_code, message))
+}
+
+/// A container that the kubelet starts again and again, but that has said why it cannot do its work. An agent's or a
+/// gate's container is the loop's business once the runner has begun.
+fn last_words(status: &ContainerStatus, begun: bool) -> Option<Trouble> {
+    let (_, message) = failure(status).filter(|(_, message)| !message.is_empty())?;
+    let ends = status.name == SIDECAR || (status.name != RUNNER && !begun);
+    ends.then(|| Trouble { reason: failed(&status.name), message: format!("{}: {message}", status.name) })
+}
+
+/// `SidecarFailed` for `sidecar`.
+fn failed(container: &str) -> String {
+    let mut letters = container.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).chain("Failed".chars()).collect()
+}
+
+/// A container that the kubelet cannot start. The kubelet's own words change from try to try, and are left out where
+/// they would make a write of each.
+fn waiting(pod: &Pod, status: &ContainerStatus) -> Option<Trouble> {
+    let waiting = status.state.as_ref()?.waiting.as_ref()?;
+    let (name, pod) = (&status.name, pod.name_any());
+    let reason = waiting.reason.as_deref().unwrap_or_default();
+    match reason {
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "ErrImageNeverPull"
+        | "InvalidImageName"
+        | "RegistryUnavailable" => {
+            let place = match name.as_str() {
+                "agent" | "gate" => "spec.agent.image or the operator's --agent-image",
+                _ => "the operator's --runner-image",
+            };
+            let image = &status.image;
+            trouble(
+                "ImageNotPulled",
+                format!(
+                    "container {name}: the node cannot pull image {image}; check {place} and the node's access to the \
+                     registry (kubectl describe pod {pod})"
+                ),
+            )
+        }
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+            let message = waiting.message.as_deref().unwrap_or_default();
+            trouble(
+                reason,
+                format!("container {name} cannot be started: {message} (kubectl describe pod {pod})"),
+            )
+        }
+        "CrashLoopBackOff" => {
+            let code = failure(status).map_or(0, |(code, _)| code);
+            trouble(
+                reason,
+                format!(
+                    "container {name} ends again and again, last with exit code {code}; see why with kubectl logs {pod} \
+                     -c {name} --previous"
+                ),
+            )
+        }
+        _ => None,
+    }
+}
+
+fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    conditions.iter().find(|condition| condition.type_ == kind)
+}
+
+/// A pod that no node takes.
+fn unplaced(pod: &Pod) -> Option<Trouble> {
+    let scheduled = condition(pod, "PodScheduled").filter(|condition| condition.status == "False")?;
+    let message = scheduled.message.as_deref().unwrap_or_default();
+    let name = pod.name_any();
+    trouble(
+        scheduled.reason.as_deref().filter(|reason| !reason.is_empty()).unwrap_or("Unschedulable"),
+        format!("no node takes pod {name}: {message}; make room or add a node, and the run goes on"),
+    )
+}
+
+/// A pod whose volumes or network are not there after a while; mostly a Secret that does not exist.
+fn unprepared(pod: &Pod, now: Timestamp) -> Option<Trouble> {
+    let placed = condition(pod, "PodScheduled").filter(|condition| condition.status == "True")?;
+    condition(pod, "PodReadyToStartContainers").filter(|condition| condition.status == "False")?;
+    let since = placed.last_transition_time.as_ref()?.0;
+    if now.as_second() - since.as_second() < PATIENCE {
+        return None;
+    }
+    let name = pod.name_any();
+    let secret = pod
+        .spec
+        .iter()
+        .flat_map(|spec| spec.volumes.iter().flatten())
+        .find_map(|volume| volume.secret.as_ref()?.secret_name.clone());
+    let remedy = match secret {
+        Some(secret) => format!("check that Secret {secret} exists in the namespace"),
+        None => "the node's network may be broken".to_owned(),
+    };
+    trouble(
+        "PodNotPrepared",
+        format!("volumes or network of pod {name} are not ready: {remedy} (kubectl describe pod {name})"),
+    )
+}
+
+/// How a pod ended that left no result.
+fn ending(pod: &Pod) -> Trouble {
+    let name = pod.name_any();
+    let status = pod.status.as_ref();
+    let word = status.and_then(|status| status.reason.as_deref()).unwrap_or_default();
+    let mut said: Vec<String> = Vec::new();
+    said.extend(status.and_then(|status| status.message.clone()).filter(|message| !message.is_empty()));
+    for status in statuses(pod) {
+        match failure(status) {
+            // The kubelet ends sidecars by signal when the runner has ended.
+            Some((137 | 143, "")) if status.name != RUNNER => {}
+            None => {}
+            Some((code, "")) => said.push(format!("{} ended with exit code {code}", status.name)),
+            Some((_, message)) => said.push(format!("{}: {message}", status.name)),
+        }
+    }
+    if said.is_empty() {
+        said.push("its containers say nothing of why".to_owned());
+    }
+    let reason = if word.is_empty() { "PodFailed" } else { word };
+    let said = said.join("; ");
+    Trouble {
+        reason: reason.to_owned(),
+        message: format!(
+            "pod {name} ended without a result: {said} (kubectl logs {name} --all-containers); to try again, make the \
+             run anew"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

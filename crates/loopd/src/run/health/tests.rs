@@ -1,0 +1,122 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::testing::pod;
+
+fn now() -> Timestamp {
+    "2026-01-01T00:10:00Z".parse().expect("a time")
+}
+
+fn seen(status: &Value) -> Health {
+    of(&pod(status), now())
+}
+
+/// A pod with one container status.
+fn with(container: &Value) -> Health {
+    seen(&json!({"phase": "Pending", "initContainerStatuses": [status(container)]}))
+}
+
+fn status(container: &Value) -> Value {
+    let mut status =
+        json!({"name": "", "image": "example/ci:7", "imageID": "", "ready": false, "restartCount": 0});
+    let fields = status.as_object_mut().expect("fields");
+    fields.extend(container.as_object().expect("fields").clone());
+    status
+}
+
+#[track_caller]
+fn says(health: &Health, reason: &str, part: &str) {
+    let trouble = health.trouble.as_ref().expect("trouble");
+    assert_eq!(trouble.reason, reason);
+    assert!(trouble.message.contains(part), "{}", trouble.message);
+}
+
+#[test]
+fn a_pod_runs_from_the_runners_begin() {
+    let starting = seen(&json!({"phase": "Pending"}));
+    assert_eq!((starting.stage, starting.trouble, starting.started), (Stage::Starting, None, None));
+    let runner =
+        status(&json!({"name": "runner", "state": {"running": {"startedAt": "2026-01-01T00:01:00Z"}}}));
+    let running = seen(&json!({"phase": "Running", "containerStatuses": [runner]}));
+    assert_eq!((running.stage, running.trouble.is_none()), (Stage::Running, true));
+    assert_eq!(running.started, Some("2026-01-01T00:01:00Z".parse().expect("a time")));
+}
+
+#[test]
+fn what_keeps_a_pod_from_starting_is_said_with_its_remedy() {
+    for reason in ["ErrImagePull", "ImagePullBackOff"] {
+        let health =
+            with(&json!({"name": "agent", "state": {"waiting": {"reason": reason, "message": "try 7"}}}));
+        says(&health, "ImageNotPulled", "cannot pull image example/ci:7; check spec.agent.image");
+        assert!(!health.trouble.expect("trouble").message.contains("try 7"), "it changes with each try");
+    }
+    let waiting = json!({"reason": "CreateContainerConfigError", "message": "secret \"git\" not found"});
+    let health = with(&json!({"name": "sidecar", "state": {"waiting": waiting}}));
+    says(&health, "CreateContainerConfigError", "secret \"git\" not found");
+    let ended = json!({"terminated": {"exitCode": 137}});
+    let health = with(
+        &json!({"name": "sidecar", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended}),
+    );
+    says(
+        &health,
+        "CrashLoopBackOff",
+        "last with exit code 137; see why with kubectl logs run-1-abcd1-1 -c sidecar",
+    );
+    let unplaced =
+        json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"});
+    says(&seen(&json!({"phase": "Pending", "conditions": [unplaced]})), "Unschedulable", "0/1 nodes");
+}
+
+#[test]
+fn volumes_have_half_a_minute_before_they_are_worth_a_word() {
+    let at = |time: &str| {
+        seen(&json!({"phase": "Pending", "conditions": [
+            {"type": "PodScheduled", "status": "True", "lastTransitionTime": time},
+            {"type": "PodReadyToStartContainers", "status": "False"},
+        ]}))
+    };
+    assert_eq!(at("2026-01-01T00:09:31Z").trouble, None);
+    says(&at("2026-01-01T00:09:30Z"), "PodNotPrepared", "volumes or network");
+}
+
+#[test]
+fn the_sidecars_last_words_end_a_run_and_the_agents_only_before_the_loop_began() {
+    let words = |name: &str| {
+        status(&json!({
+            "name": name,
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": {"terminated": {"exitCode": 1, "message": "no git here\n"}},
+        }))
+    };
+    for (name, reason) in [("sidecar", "SidecarFailed"), ("agent", "AgentFailed")] {
+        let health = seen(&json!({"phase": "Pending", "initContainerStatuses": [words(name)]}));
+        assert_eq!(health.stage, Stage::Broken);
+        says(&health, reason, &format!("{name}: no git here"));
+    }
+    let runner =
+        status(&json!({"name": "runner", "state": {"running": {"startedAt": "2026-01-01T00:01:00Z"}}}));
+    let later = |name: &str| {
+        let pod = json!({"phase": "Running", "initContainerStatuses": [words(name)], "containerStatuses": [runner]});
+        seen(&pod).stage
+    };
+    assert_eq!(later("agent"), Stage::Running);
+    assert_eq!(later("sidecar"), Stage::Broken);
+}
+
+#[test]
+fn a_pod_that_is_over_tells_what_its_containers_said() {
+    let ended = |name: &str, code: i32, message: &str| {
+        status(&json!({"name": name, "state": {"terminated": {"exitCode": code, "message": message}}}))
+    };
+    let health = seen(&json!({
+        "phase": "Failed",
+        "initContainerStatuses": [ended("install", 0, ""), ended("agent", 143, ""), ended("sidecar", 1, "push refused")],
+        "containerStatuses": [ended("runner", 2, "")],
+    }));
+    assert_eq!(health.stage, Stage::Over);
+    says(&health, "PodFailed", "without a result: sidecar: push refused; runner ended with exit code 2 (");
+    let evicted =
+        seen(&json!({"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory."}));
+    says(&evicted, "Evicted", "The node was low on memory.");
+    says(&seen(&json!({"phase": "Succeeded"})), "PodFailed", "its containers say nothing of why");
+}

@@ -1,0 +1,85 @@
+//! The pod of a run: a pure function of the run and the images.
+
+mod containers;
+mod volumes;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Pod, PodSecurityContext, PodSpec, SeccompProfile};
+use kube::api::ObjectMeta;
+use kube::{Resource as _, ResourceExt as _};
+use loop_api::crd::LoopRun;
+use loop_api::names;
+
+/// User and group of every container, and of the volumes.
+const USER: i64 = 1000;
+/// Time to publish after a signal.
+const GRACE_SECONDS: i64 = 60;
+
+/// What the containers are made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Images<'a> {
+    /// loop-runner, loop-sidecar and loop-exec.
+    pub(crate) runner: &'a str,
+    /// The project's toolchain.
+    pub(crate) agent: &'a str,
+}
+
+/// The pod of an attempt at a run.
+pub(crate) fn pod(run: &LoopRun, attempt: u32, images: &Images<'_>) -> Pod {
+    let secret = run.spec.repository.secret_ref.as_ref().map(|secret| secret.name.as_str());
+    Pod {
+        metadata: ObjectMeta {
+            name: Some(names::pod(&run.name_any(), &run.uid().unwrap_or_default(), attempt)),
+            annotations: Some(BTreeMap::from([(names::ATTEMPT_ANNOTATION.into(), attempt.to_string())])),
+            ..metadata(run)
+        },
+        spec: Some(PodSpec {
+            automount_service_account_token: Some(false),
+            containers: vec![containers::runner(run, images)],
+            enable_service_links: Some(false),
+            init_containers: Some(vec![
+                containers::install(images),
+                containers::sidecar(run, attempt, images, secret.is_some()),
+                containers::agent(images),
+                containers::gate(images),
+            ]),
+            restart_policy: Some("Never".into()),
+            security_context: Some(PodSecurityContext {
+                fs_group: Some(USER),
+                run_as_group: Some(USER),
+                run_as_non_root: Some(true),
+                run_as_user: Some(USER),
+                seccomp_profile: Some(SeccompProfile {
+                    type_: "RuntimeDefault".into(),
+                    ..Default::default()
+                }),
+                ..Default::default()
+            }),
+            service_account_name: Some(names::RUN_ROLE.into()),
+            termination_grace_period_seconds: Some(GRACE_SECONDS),
+            volumes: Some(volumes::all(secret)),
+            ..Default::default()
+        }),
+        status: None,
+    }
+}
+
+/// Labels and owner of everything that is made for a run.
+pub(crate) fn metadata(run: &LoopRun) -> ObjectMeta {
+    let labels = [
+        (names::RUN_LABEL, run.name_any()),
+        (names::RUN_UID_LABEL, run.uid().unwrap_or_default()),
+        (names::MANAGED_BY_LABEL, names::OPERATOR.to_owned()),
+        (names::NAME_LABEL, names::PRODUCT.to_owned()),
+    ];
+    ObjectMeta {
+        namespace: run.namespace(),
+        labels: Some(labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+        owner_references: run.controller_owner_ref(&()).map(|owner| vec![owner]),
+        ..ObjectMeta::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

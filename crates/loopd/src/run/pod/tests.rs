@@ -1,0 +1,77 @@
+use std::fs;
+use std::path::Path;
+
+use loop_api::run::SecretReference;
+use serde_json::Value;
+
+use super::*;
+use crate::testing::run;
+
+const IMAGES: Images<'_> =
+    Images { runner: "registry.example/runner:1", agent: "registry.example/team-ci:7" };
+
+#[test]
+fn the_pod_is_the_one_that_is_checked_in() {
+    let mut run = run(1, &Value::Null);
+    run.spec.repository.secret_ref = Some(SecretReference { name: "git-creds".into() });
+    let text = serde_saphyr::to_string(&pod(&run, 1, &IMAGES)).expect("YAML");
+    let text = format!("# Generated: UPDATE=1 cargo test -p loopd\n{text}");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/run/pod/pod.yaml");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &text).expect("written");
+    }
+    let there = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        there == text,
+        "pod.yaml is stale; look at the change, then run UPDATE=1 cargo test -p loopd\n{text}"
+    );
+}
+
+/// All containers in the order in which they start.
+fn containers(pod: &Pod) -> Vec<&k8s_openapi::api::core::v1::Container> {
+    let spec = pod.spec.as_ref().expect("a spec");
+    spec.init_containers.iter().flatten().chain(&spec.containers).collect()
+}
+
+fn mounts<'a>(pod: &'a Pod, volume: &str) -> Vec<&'a str> {
+    let mounts = |container: &k8s_openapi::api::core::v1::Container| {
+        container.volume_mounts.iter().flatten().any(|mount| mount.name == volume)
+    };
+    containers(pod)
+        .into_iter()
+        .filter(|container| mounts(container))
+        .map(|container| container.name.as_str())
+        .collect()
+}
+
+#[test]
+fn token_and_credentials_are_the_sidecars_alone_and_the_gate_is_out_of_the_agents_reach() {
+    let mut run = run(1, &Value::Null);
+    run.spec.repository.secret_ref = Some(SecretReference { name: "git-creds".into() });
+    let pod = pod(&run, 1, &IMAGES);
+    assert_eq!(mounts(&pod, "token"), ["sidecar"]);
+    assert_eq!(mounts(&pod, "git"), ["sidecar"]);
+    assert_eq!(mounts(&pod, "far-gate"), ["gate"]);
+    assert_eq!(mounts(&pod, "socket-gate"), ["gate", "runner"]);
+    assert_eq!(mounts(&pod, "work"), ["agent", "runner"]);
+}
+
+#[test]
+fn a_run_without_a_secret_mounts_none() {
+    let pod = pod(&run(1, &Value::Null), 1, &IMAGES);
+    assert!(mounts(&pod, "git").is_empty());
+    let volumes = pod.spec.expect("a spec").volumes.unwrap_or_default();
+    assert!(volumes.iter().all(|volume| volume.secret.is_none()));
+}
+
+#[test]
+fn every_mount_has_its_volume_and_every_volume_a_mount() {
+    let pod = pod(&run(1, &Value::Null), 1, &IMAGES);
+    let spec = pod.spec.as_ref().expect("a spec");
+    for volume in spec.volumes.iter().flatten() {
+        assert!(!mounts(&pod, &volume.name).is_empty(), "{}", volume.name);
+    }
+    for mount in containers(&pod).into_iter().flat_map(|container| container.volume_mounts.iter().flatten()) {
+        assert!(spec.volumes.iter().flatten().any(|volume| volume.name == mount.name), "{}", mount.name);
+    }
+}

@@ -1,0 +1,111 @@
+//! Volumes of a run's pod: what two containers do not share, neither can write behind the other's back.
+
+use k8s_openapi::api::core::v1::{
+    ConfigMapProjection, DownwardAPIProjection, DownwardAPIVolumeFile, EmptyDirVolumeSource, KeyToPath,
+    ObjectFieldSelector, ProjectedVolumeSource, SecretVolumeSource, ServiceAccountTokenProjection, Volume,
+    VolumeMount, VolumeProjection,
+};
+
+/// The run's own files, out of the far sides' reach.
+pub(super) const RUN: &str = "/run/agentloop";
+/// Folder of the agent's socket.
+pub(super) const AGENT: &str = "/run/agentloop-agent";
+/// Folder of the gate's socket.
+pub(super) const GATE: &str = "/run/agentloop-gate";
+
+/// Folders that live as long as the pod.
+const EMPTY: [&str; 10] = [
+    "bin",
+    "work",
+    "run",
+    "agent-git",
+    "program",
+    "far-agent",
+    "far-gate",
+    "socket-agent",
+    "socket-gate",
+    "tmp",
+];
+/// Life of a token in seconds; the kubelet renews it.
+const TOKEN_SECONDS: i64 = 3600;
+/// Owner and group may read, nobody may write.
+const READ_ONLY: i32 = 0o440;
+
+/// All volumes; `secret` names the one with the repository's credentials.
+pub(super) fn all(secret: Option<&str>) -> Vec<Volume> {
+    let empty = |name: &str| Volume {
+        name: name.into(),
+        empty_dir: Some(EmptyDirVolumeSource::default()),
+        ..Default::default()
+    };
+    let mut volumes: Vec<Volume> = EMPTY.into_iter().map(empty).collect();
+    volumes.push(token());
+    volumes.extend(secret.map(git));
+    volumes
+}
+
+/// What a client in the pod finds where it looks for a service account, for one container only.
+fn token() -> Volume {
+    let file = |path: &str, field: &str| DownwardAPIVolumeFile {
+        path: path.into(),
+        field_ref: Some(ObjectFieldSelector { api_version: Some("v1".into()), field_path: field.into() }),
+        ..Default::default()
+    };
+    let sources = vec![
+        VolumeProjection {
+            service_account_token: Some(ServiceAccountTokenProjection {
+                expiration_seconds: Some(TOKEN_SECONDS),
+                path: "token".into(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        },
+        VolumeProjection {
+            config_map: Some(ConfigMapProjection {
+                items: Some(vec![KeyToPath { key: "ca.crt".into(), path: "ca.crt".into(), mode: None }]),
+                name: "kube-root-ca.crt".into(),
+                optional: None,
+            }),
+            ..Default::default()
+        },
+        VolumeProjection {
+            downward_api: Some(DownwardAPIProjection {
+                items: Some(vec![file("namespace", "metadata.namespace")]),
+            }),
+            ..Default::default()
+        },
+    ];
+    Volume {
+        name: "token".into(),
+        projected: Some(ProjectedVolumeSource { default_mode: Some(READ_ONLY), sources: Some(sources) }),
+        ..Default::default()
+    }
+}
+
+/// Credentials of the repository.
+fn git(secret: &str) -> Volume {
+    Volume {
+        name: "git".into(),
+        secret: Some(SecretVolumeSource {
+            default_mode: Some(READ_ONLY),
+            secret_name: Some(secret.into()),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+/// A volume at a place.
+pub(super) fn at(name: &str, place: &str) -> VolumeMount {
+    VolumeMount { name: name.into(), mount_path: place.into(), ..Default::default() }
+}
+
+/// A volume at a place where it cannot be written.
+pub(super) fn read_only(name: &str, place: &str) -> VolumeMount {
+    VolumeMount { read_only: Some(true), ..at(name, place) }
+}
+
+/// A folder of a volume at a place.
+pub(super) fn part(name: &str, folder: &str, place: &str) -> VolumeMount {
+    VolumeMount { sub_path: Some(folder.into()), ..at(name, place) }
+}

@@ -1,0 +1,159 @@
+//! The operator's part of a run's status, and its conditions.
+
+use loop_api::phase::RunPhase;
+use loop_api::run::{Condition, LoopRunStatus};
+use serde::Serialize;
+
+/// Conditions that the operator writes, in the order in which they stand.
+const TYPES: [&str; 6] = [ADMITTED, RECONCILING, COMPLETE, VERIFIED, FAILED, STALLED];
+/// Whether the run was given a slot.
+pub(crate) const ADMITTED: &str = "Admitted";
+/// Whether something is still to come (kstatus).
+pub(crate) const RECONCILING: &str = "Reconciling";
+/// Whether the run ended with its completion granted.
+pub(crate) const COMPLETE: &str = "Complete";
+/// Whether evidence stands behind the completion.
+pub(crate) const VERIFIED: &str = "Verified";
+/// Whether the run ended without.
+pub(crate) const FAILED: &str = "Failed";
+/// Whether nothing will come without somebody's doing (kstatus).
+pub(crate) const STALLED: &str = "Stalled";
+
+/// What the operator writes; all else in a status is the sidecar's.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Owned {
+    /// Generation of the spec that was looked at.
+    pub(crate) observed_generation: Option<i64>,
+    /// The one word.
+    pub(crate) phase: RunPhase,
+    /// The operator's conditions.
+    pub(crate) conditions: Vec<Condition>,
+    /// How often the run was given a pod.
+    pub(crate) attempt: u32,
+    /// Name of the attempt's pod.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) pod_name: String,
+    /// Uid of that pod.
+    #[serde(rename = "podUID", skip_serializing_if = "String::is_empty")]
+    pub(crate) pod_uid: String,
+    /// When the loop began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) start_time: Option<String>,
+    /// When the run was seen to have ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) completion_time: Option<String>,
+}
+
+impl Owned {
+    /// The operator's part of a status that was read.
+    pub(crate) fn of(status: &LoopRunStatus) -> Self {
+        let mut conditions: Vec<Condition> = Vec::new();
+        for kind in TYPES {
+            conditions.extend(status.conditions.iter().find(|condition| condition.kind == kind).cloned());
+        }
+        Self {
+            observed_generation: status.observed_generation,
+            phase: status.phase,
+            conditions,
+            attempt: status.attempt,
+            pod_name: status.pod_name.clone(),
+            pod_uid: status.pod_uid.clone(),
+            start_time: status.start_time.clone(),
+            completion_time: status.completion_time.clone(),
+        }
+    }
+
+    /// Puts new conditions in the place of all old ones. Where a status stays what it was, so does its time.
+    pub(crate) fn set(&mut self, new: &[Said], generation: i64, now: &str) {
+        let old = std::mem::take(&mut self.conditions);
+        for kind in TYPES {
+            let Some(said) = new.iter().find(|said| said.kind == kind) else { continue };
+            let status = if said.holds { "True" } else { "False" };
+            let since = old.iter().find(|condition| condition.kind == kind && condition.status == status);
+            self.conditions.push(Condition {
+                kind: kind.to_owned(),
+                status: status.to_owned(),
+                reason: said.reason.clone(),
+                message: clip(&said.message),
+                last_transition_time: since
+                    .map_or_else(|| now.to_owned(), |condition| condition.last_transition_time.clone()),
+                observed_generation: Some(generation),
+            });
+        }
+    }
+}
+
+/// A condition without its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    kind: &'static str,
+    holds: bool,
+    reason: String,
+    message: String,
+}
+
+/// A condition that is to be written.
+pub(crate) fn said(kind: &'static str, holds: bool, reason: &str, message: &str) -> Said {
+    Said { kind, holds, reason: reason.to_owned(), message: message.to_owned() }
+}
+
+/// Messages of others may be long; the definition takes 4096 characters.
+fn clip(message: &str) -> String {
+    const MOST: usize = 1000;
+    if message.chars().count() <= MOST {
+        return message.to_owned();
+    }
+    message.chars().take(MOST).chain(" ...".chars()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_moves_only_when_the_status_flips() {
+        let mut owned = Owned::default();
+        owned.set(&[said(RECONCILING, true, "Waiting", "waits")], 1, "early");
+        owned.set(
+            &[said(RECONCILING, true, "Running", "works"), said(ADMITTED, true, "Admitted", "")],
+            2,
+            "late",
+        );
+        let shown: Vec<_> = owned
+            .conditions
+            .iter()
+            .map(|condition| {
+                (condition.kind.as_str(), condition.reason.as_str(), condition.last_transition_time.as_str())
+            })
+            .collect();
+        assert_eq!(shown, [("Admitted", "Admitted", "late"), ("Reconciling", "Running", "early")]);
+        owned.set(&[said(RECONCILING, false, "CompletePlan", "done")], 2, "last");
+        assert_eq!(owned.conditions.len(), 1);
+        assert_eq!(owned.conditions[0].last_transition_time, "last");
+    }
+
+    #[test]
+    fn conditions_of_others_are_not_taken_for_ours() {
+        let mut status = LoopRunStatus::default();
+        status.conditions = ["Foreign", STALLED, ADMITTED]
+            .map(|kind| Condition {
+                kind: kind.into(),
+                status: "True".into(),
+                reason: "Because".into(),
+                message: String::new(),
+                last_transition_time: "early".into(),
+                observed_generation: None,
+            })
+            .into();
+        let kinds: Vec<_> =
+            Owned::of(&status).conditions.into_iter().map(|condition| condition.kind).collect();
+        assert_eq!(kinds, [ADMITTED, STALLED]);
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        assert_eq!(clip("short"), "short");
+        assert_eq!(clip(&"\u{20ac}".repeat(2000)).chars().count(), 1004);
+    }
+}
