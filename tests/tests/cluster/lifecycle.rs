@@ -1,0 +1,61 @@
+//! The queue, and an operator that is killed.
+
+use loop_tests::{HONEST, PROJECT};
+
+use super::place::{Place, kubectl};
+
+/// An honest agent that takes its time for each file.
+fn slow() -> Vec<(&'static str, String)> {
+    let (reviewer, rest) = HONEST.split_once("exit 0; fi\n").expect("it reviews first");
+    let mut files: Vec<(&str, String)> =
+        PROJECT.iter().map(|(path, text)| (*path, (*text).to_owned())).collect();
+    files.push((".loop/agent.sh", format!("{reviewer}exit 0; fi\nsleep 8\n{rest}")));
+    files
+}
+
+fn serve(place: &Place, files: &[(&str, String)]) {
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    place.git_server(&files);
+}
+
+fn spec(target: &str) -> String {
+    format!(
+        "  task: {{specPath: specs/files.md}}\n  gates: [{{name: check, run: sh check.sh}}]\n  delivery: {{targetBranch: \
+         agent/{target}}}\n"
+    )
+}
+
+/// One test, since the slots are those of the whole cluster.
+#[test]
+fn a_fourth_run_waits_and_says_why_and_all_complete_though_the_operator_is_killed() {
+    let Some(place) = Place::new("lifecycle") else { return };
+    serve(&place, &slow());
+    let names = ["one", "two", "three", "four"];
+    for name in names {
+        place.run(name, &spec(name));
+    }
+    place.until("one of them waits for a slot", || {
+        names.iter().any(|name| place.said(name, "Admitted").contains("waits"))
+    });
+    place.until("three are under way", || {
+        names.iter().filter(|name| place.phase(name) == "Running").count() == 3
+    });
+    // Killed in the middle; the kubelet starts it again, and it knows nothing but what it finds.
+    let mut kill = kubectl();
+    let killed = kill
+        .args(["--namespace", "agentloop", "delete", "pod", "-l", "app.kubernetes.io/component=operator"])
+        .args(["--force", "--grace-period=0"])
+        .output()
+        .expect("kubectl runs");
+    assert!(killed.status.success(), "{}", String::from_utf8_lossy(&killed.stderr));
+    for name in names {
+        place.until("it completes", || {
+            let phase = place.phase(name);
+            assert!(phase != "Failed", "{name}: {}", place.said(name, "Failed"));
+            phase == "Completed"
+        });
+        assert_eq!(place.git(&["show", &format!("agent/{name}:two.txt")]), "two");
+    }
+    let pods = place.must(&["get", "pods", "-l", "app.kubernetes.io/name=agentloop", "-o", "name"]);
+    assert_eq!(pods.lines().count(), 4, "one each: {pods}");
+}

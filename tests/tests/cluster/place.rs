@@ -1,0 +1,178 @@
+//! A namespace of a cluster for one test, and what a test sees of it.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Longest wait for a run of seconds on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+/// Version of the images, as the chart names them.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A namespace in which Pod Security `restricted` is enforced.
+pub(crate) struct Place {
+    pub(crate) namespace: String,
+}
+
+impl Place {
+    /// Makes one; `None` where there is no cluster, which is a failure where everything is required.
+    pub(crate) fn new(test: &str) -> Option<Self> {
+        if std::env::var_os("LOOP_CLUSTER_RUN").is_none() {
+            let required = std::env::var("LOOP_REQUIRE").is_ok_and(|value| value == "all");
+            assert!(!required, "no cluster is up; tests/run.sh cluster starts one");
+            say("skipped: no cluster; tests/run.sh cluster starts one");
+            return None;
+        }
+        let place = Self { namespace: format!("t-{}", &loop_core::new_uid()[24..]) };
+        let labels = format!("agentloop-test={test}");
+        place.must(&["create", "namespace", &place.namespace]);
+        place.must(&[
+            "label",
+            "namespace",
+            &place.namespace,
+            &labels,
+            "pod-security.kubernetes.io/enforce=restricted",
+        ]);
+        Some(place)
+    }
+
+    /// `kubectl` in the namespace: exit code and both streams.
+    pub(crate) fn kubectl(&self, arguments: &[&str], stdin: &str) -> (bool, String) {
+        let mut command = kubectl();
+        command.args(["--namespace", &self.namespace]).args(arguments);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("kubectl runs");
+        let mut input = child.stdin.take().expect("a pipe");
+        let text = stdin.to_owned();
+        let writer = std::thread::spawn(move || {
+            // A command that reads nothing closes it.
+            let _ = input.write_all(text.as_bytes());
+        });
+        let output = child.wait_with_output().expect("kubectl ends");
+        writer.join().expect("no panic");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// The same, which has to succeed.
+    pub(crate) fn must(&self, arguments: &[&str]) -> String {
+        let (worked, said) = self.kubectl(arguments, "");
+        assert!(worked, "kubectl {}: {said}", arguments.join(" "));
+        said
+    }
+
+    /// Applies a manifest.
+    pub(crate) fn apply(&self, manifest: &str) {
+        let (worked, said) = self.kubectl(&["apply", "-f", "-"], manifest);
+        assert!(worked && !said.contains("Warning"), "{said}");
+    }
+
+    /// An object; null when it is not there.
+    pub(crate) fn get(&self, kind: &str, name: &str) -> Value {
+        let (worked, said) = self.kubectl(&["get", kind, name, "--ignore-not-found", "-o", "json"], "");
+        assert!(worked, "{said}");
+        if said.trim().is_empty() { Value::Null } else { serde_json::from_str(&said).expect("JSON") }
+    }
+
+    /// Phase of a run; empty before it has one.
+    pub(crate) fn phase(&self, run: &str) -> String {
+        self.get("looprun", run)["status"]["phase"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Message of a condition of a run; empty when it is not there.
+    pub(crate) fn said(&self, run: &str, condition: &str) -> String {
+        let run = self.get("looprun", run);
+        let conditions = run["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let found = conditions.iter().find(|found| found["type"] == condition);
+        found.map_or("", |found| found["message"].as_str().unwrap_or_default()).to_owned()
+    }
+
+    /// Waits until something is so.
+    pub(crate) fn until(&self, what: &str, is: impl Fn() -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !is() {
+            assert!(Instant::now() < end, "not so: {what}");
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+
+    /// A git server with a repository of these files, as `git://git/app.git`; what begins with `#!` is executable.
+    pub(crate) fn git_server(&self, files: &[(&str, &str)]) {
+        let mut map = serde_json::json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "demo-git"}, "data": {},
+        });
+        for (path, content) in files {
+            map["data"][path.replace('/', "__")] = (*content).into();
+        }
+        // The server of the example, with other files.
+        let example = example();
+        let server: Vec<&str> = example
+            .split("\n---\n")
+            .filter(|part| part.contains("kind: Pod") || part.contains("kind: Service"))
+            .collect();
+        assert_eq!(server.len(), 2);
+        self.apply(&format!("{}\n---\n{map}", server.join("\n---\n")));
+        self.must(&["wait", "--for=condition=Ready", "pod/demo-git", "--timeout=120s"]);
+    }
+
+    /// A git command in the server's repository.
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
+        let command = [&["exec", "demo-git", "--", "git", "-C", "/srv/git/tally.git"], arguments].concat();
+        self.must(&command).trim().to_owned()
+    }
+
+    /// Applies a run of the script agent on that repository, with more lines of its spec.
+    pub(crate) fn run(&self, name: &str, more: &str) {
+        self.apply(&manifest(name, more));
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for arguments in [
+                &["get", "loopruns,pods", "-o", "wide"][..],
+                &["get", "loopruns", "-o", "yaml"],
+                &["describe", "pods"],
+                &["logs", "-l", "app.kubernetes.io/name=agentloop", "--all-containers", "--tail=40"],
+            ] {
+                say(&self.kubectl(arguments, "").1);
+            }
+        }
+        self.kubectl(&["delete", "namespace", &self.namespace, "--wait=false"], "");
+    }
+}
+
+/// A run of the script agent on the repository of [`Place::git_server`].
+pub(crate) fn manifest(name: &str, more: &str) -> String {
+    format!(
+        "apiVersion: agentloop.dev/v1alpha1\nkind: LoopRun\nmetadata: {{name: {name}}}\nspec:\n  repository: {{url: \
+         \"git://demo-git/tally.git\"}}\n  agent: {{adapter: script, image: \"agentloop/toolchain:test\"}}\n{more}"
+    )
+}
+
+/// `kubectl`, where the cluster can be reached from.
+pub(crate) fn kubectl() -> Command {
+    let run = std::env::var("LOOP_CLUSTER_RUN").unwrap_or_default();
+    let mut words = run.split_whitespace().chain(["kubectl"]);
+    let mut command = Command::new(words.next().expect("a word"));
+    command.args(words);
+    command
+}
+
+/// The example that is applied as it is.
+pub(crate) fn example() -> String {
+    let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/looprun.yaml");
+    std::fs::read_to_string(place).expect("the example")
+}
+
+/// The test's own words, which a captured stdout would hide until it fails.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
