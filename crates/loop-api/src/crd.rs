@@ -1,6 +1,6 @@
 //! `LoopRun` as a custom resource of Kubernetes: the types of [`crate::run`] with bounds and rules.
 //!
-//! The types say what a field is; what a server must know beside it is in two tables, [`bounds`] and [`rules`]. The
+//! The types say what a field is; what a server must know beside it is in tables here, in [`bounds`] and in [`rules`]. The
 //! result is checked in as `crds/agentloop.dev_loopruns.yaml`.
 
 mod bounds;
@@ -11,6 +11,17 @@ pub use crate::run::spec::LoopRun;
 use kube::CustomResourceExt as _;
 use serde_json::{Map, Value, json};
 
+/// Columns of `kubectl get looprun`: what is it doing. Name, type and place.
+const COLUMNS: [(&str, &str, &str); 7] = [
+    ("Phase", "string", ".status.phase"),
+    ("Step", "string", ".status.progress.step"),
+    ("Iter", "integer", ".status.progress.iteration"),
+    ("Done", "integer", ".status.progress.tasksDone"),
+    ("Tasks", "integer", ".status.progress.tasksTotal"),
+    ("Cost", "string", ".status.usage.costUSD"),
+    ("Age", "date", ".metadata.creationTimestamp"),
+];
+
 /// The definition to install, as it is checked in.
 pub fn definition() -> Value {
     let mut crd = serde_json::to_value(LoopRun::crd()).unwrap_or_default();
@@ -18,8 +29,10 @@ pub fn definition() -> Value {
     if let Some(fields) = crd.as_object_mut() {
         fields.remove("status");
     }
-    if let Some(schema) = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {
-        finish(schema);
+    let columns = COLUMNS.map(|(name, kind, path)| json!({"name": name, "type": kind, "jsonPath": path}));
+    if let Some(version) = crd.pointer_mut("/spec/versions/0") {
+        version["additionalPrinterColumns"] = json!(columns);
+        finish(&mut version["schema"]["openAPIV3Schema"]);
     }
     crd.sort_all_objects();
     crd

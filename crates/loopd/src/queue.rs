@@ -39,11 +39,10 @@ impl Entry {
         let attempted = admitted || status.is_some_and(|status| status.attempt > 0);
         let place = match pod {
             Some(pod) if !health::is_over(pod) => Place::Holds,
-            Some(_) => Place::Out,
             None if ended || run.metadata.deletion_timestamp.is_some() => Place::Out,
             None if attempted => Place::Holds,
             None if able => Place::Waits,
-            None => Place::Out,
+            Some(_) | None => Place::Out,
         };
         let created = run.creation_timestamp().map_or(0, |time| time.0.as_second());
         let name = format!("{}/{}", run.namespace().unwrap_or_default(), run.name_any());

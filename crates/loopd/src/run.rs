@@ -64,6 +64,8 @@ pub(crate) async fn reconcile(seen: Arc<Guarded>, context: Arc<Context>) -> Resu
 }
 
 /// How long to wait after an error.
+// The controller gives what it shares by value.
+#[allow(clippy::needless_pass_by_value)]
 pub(crate) fn error_policy(seen: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
     let pause = context.failed(&ObjectRef::from_obj(seen.as_ref()));
     warn!(run = %format!("{}/{}", seen.namespace().unwrap_or_default(), seen.name_any()), %error, ?pause, "not done");

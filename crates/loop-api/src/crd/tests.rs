@@ -3,7 +3,7 @@ use std::path::Path;
 
 use super::*;
 
-/// Where the definition is checked in: for people and GitOps, and where the chart can read it.
+/// Where the definition is checked in: for people, and where the chart can read it.
 const FILES: [&str; 2] =
     ["crds/agentloop.dev_loopruns.yaml", "charts/agentloop/files/agentloop.dev_loopruns.yaml"];
 

@@ -22,13 +22,6 @@ use super::LoopRunStatus;
         selectable = ".status.phase",
         doc = "A run of a coding agent in a loop, until its work is verified done.",
         annotation("helm.sh/resource-policy", "keep"),
-        printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
-        printcolumn(name = "Step", type_ = "string", json_path = ".status.progress.step"),
-        printcolumn(name = "Iter", type_ = "integer", json_path = ".status.progress.iteration"),
-        printcolumn(name = "Done", type_ = "integer", json_path = ".status.progress.tasksDone"),
-        printcolumn(name = "Tasks", type_ = "integer", json_path = ".status.progress.tasksTotal"),
-        printcolumn(name = "Cost", type_ = "string", json_path = ".status.usage.costUSD"),
-        printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     )
 )]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]

@@ -44,8 +44,8 @@ pub(crate) struct Trouble {
     pub(crate) message: String,
 }
 
-fn trouble(reason: &str, message: String) -> Option<Trouble> {
-    Some(Trouble { reason: reason.to_owned(), message })
+fn trouble(reason: &str, message: String) -> Trouble {
+    Trouble { reason: reason.to_owned(), message }
 }
 
 /// Whether no container of the pod runs or will run again.
@@ -99,7 +99,7 @@ fn failure(status: &ContainerStatus) -> Option<(i32, &str)> {
 fn last_words(status: &ContainerStatus, begun: bool) -> Option<Trouble> {
     let (_, message) = failure(status).filter(|(_, message)| !message.is_empty())?;
     let ends = status.name == SIDECAR || (status.name != RUNNER && !begun);
-    ends.then(|| Trouble { reason: failed(&status.name), message: format!("{}: {message}", status.name) })
+    ends.then(|| trouble(&failed(&status.name), format!("{}: {message}", status.name)))
 }
 
 /// `SidecarFailed` for `sidecar`.
@@ -115,7 +115,7 @@ fn waiting(pod: &Pod, status: &ContainerStatus) -> Option<Trouble> {
     let waiting = status.state.as_ref()?.waiting.as_ref()?;
     let (name, pod) = (&status.name, pod.name_any());
     let reason = waiting.reason.as_deref().unwrap_or_default();
-    match reason {
+    Some(match reason {
         "ErrImagePull"
         | "ImagePullBackOff"
         | "ErrImageNeverPull"
@@ -151,8 +151,8 @@ fn waiting(pod: &Pod, status: &ContainerStatus) -> Option<Trouble> {
                 ),
             )
         }
-        _ => None,
-    }
+        _ => return None,
+    })
 }
 
 fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
@@ -165,10 +165,10 @@ fn unplaced(pod: &Pod) -> Option<Trouble> {
     let scheduled = condition(pod, "PodScheduled").filter(|condition| condition.status == "False")?;
     let message = scheduled.message.as_deref().unwrap_or_default();
     let name = pod.name_any();
-    trouble(
+    Some(trouble(
         scheduled.reason.as_deref().filter(|reason| !reason.is_empty()).unwrap_or("Unschedulable"),
         format!("no node takes pod {name}: {message}; make room or add a node, and the run goes on"),
-    )
+    ))
 }
 
 /// A pod whose volumes or network are not there after a while; mostly a Secret that does not exist.
@@ -189,10 +189,10 @@ fn unprepared(pod: &Pod, now: Timestamp) -> Option<Trouble> {
         Some(secret) => format!("check that Secret {secret} exists in the namespace"),
         None => "the node's network may be broken".to_owned(),
     };
-    trouble(
+    Some(trouble(
         "PodNotPrepared",
         format!("volumes or network of pod {name} are not ready: {remedy} (kubectl describe pod {name})"),
-    )
+    ))
 }
 
 /// How a pod ended that left no result.
@@ -216,13 +216,13 @@ fn ending(pod: &Pod) -> Trouble {
     }
     let reason = if word.is_empty() { "PodFailed" } else { word };
     let said = said.join("; ");
-    Trouble {
-        reason: reason.to_owned(),
-        message: format!(
+    trouble(
+        reason,
+        format!(
             "pod {name} ended without a result: {said} (kubectl logs {name} --all-containers); to try again, make the \
              run anew"
         ),
-    }
+    )
 }
 
 #[cfg(test)]
