@@ -12,7 +12,7 @@ answer=$(mktemp)
 passed=0 failed=0
 trap 'rm -f "$answer"; $kubectl delete namespace "$namespace" --wait=false --ignore-not-found >/dev/null 2>&1 || :' EXIT
 
-$kubectl apply -f ../../crds/agentloop.dev_loopruns.yaml >"$answer" 2>&1 || { cat "$answer"; exit 1; }
+$kubectl apply --server-side --force-conflicts -f ../../crds/agentloop.dev_loopruns.yaml >"$answer" 2>&1 || { cat "$answer"; exit 1; }
 if grep -i warning "$answer"; then echo "FAILED: the server warns of the definition"; failed=1; fi
 $kubectl wait --for=condition=Established --timeout=30s crd/loopruns.agentloop.dev >/dev/null
 $kubectl create namespace "$namespace" >/dev/null
