@@ -18,11 +18,12 @@ use std::process::{Command, Stdio};
 use loop_tests::{Said, loopctl, said};
 
 /// Why a block need not be run.
-const SKIPPED: [(&str, &str); 3] = [
+const SKIPPED: [(&str, &str); 4] = [
     (
         "build",
         "builds the program, which the test has already: the folder that it is in stands first in PATH",
     ),
+    ("cluster", "needs a cluster, on which tests/tests/cluster does the same"),
     ("key", "needs an account or a key of a model, and costs money"),
     ("terminal", "waits for somebody at a terminal"),
 ];
