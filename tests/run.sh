@@ -152,12 +152,12 @@ demo() {
 }
 
 # Budgets in minutes on a bare machine with two cores, the first builds of Kubernetes and Worktrunk included.
-rung lint 8 lint
-rung unit 9 unit
+rung lint 12 lint
+rung unit 15 unit
 rung loop 19 loop
 rung agent 4 agent
 rung worktrunk 8 worktrunk
-rung cluster 25 cluster
+rung cluster 35 cluster
 rung demo 3 demo
 
 say

@@ -174,8 +174,11 @@ fn push_run_branch(origin: &Origin, run: &RunDir, pushed: &mut Option<String>) -
             *pushed = Some(head);
             Ok(())
         }
+        // It is for people to look at; what is delivered is the target branch.
         Pushed::Moved => {
-            Err(format!("{branch} was moved by somebody else on the remote and is left as it is there"))
+            say(&format!("{branch} was moved by somebody else on the remote and is left as it is there"));
+            *pushed = Some(head);
+            Ok(())
         }
     }
 }

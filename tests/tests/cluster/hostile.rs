@@ -2,7 +2,7 @@
 
 use loop_tests::PROJECT;
 
-use super::place::Place;
+use super::place::{Place, until};
 
 /// Tries everything within its reach, says so, and asks for completion with nothing done. As its own reviewer it approves,
 /// which must not be enough.
@@ -50,7 +50,7 @@ fn an_agent_that_attacks_gains_nothing_and_never_completes() {
         "hostile",
         "  task: {specPath: specs/files.md}\n  gates: [{name: check, run: sh check.sh}]\n  loop: {iterations: 3}\n",
     );
-    place.until("it ends", || ["Failed", "Completed"].contains(&place.phase("hostile").as_str()));
+    until("it ends", || ["Failed", "Completed"].contains(&place.phase("hostile").as_str()));
     assert_eq!(place.phase("hostile"), "Failed", "{}", place.said("hostile", "Complete"));
     let result = place.get("looprun", "hostile")["status"]["result"].clone();
     assert!(result["exitReason"].is_string(), "the loop went on to its own end: {result}");
@@ -58,5 +58,6 @@ fn an_agent_that_attacks_gains_nothing_and_never_completes() {
     assert!(!refs.contains("agent/"), "nothing was delivered: {refs}");
     assert_eq!(place.git(&["rev-parse", "main"]), main);
     let attacks = place.git(&["show", "run/hostile:attacks.txt"]);
+    assert!(!attacks.is_empty(), "it came to its end");
     assert!(attacks.lines().all(|line| line == "over"), "{attacks}");
 }

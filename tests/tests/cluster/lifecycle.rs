@@ -2,7 +2,7 @@
 
 use loop_tests::{HONEST, PROJECT};
 
-use super::place::{Place, kubectl};
+use super::place::{Place, kubectl, until};
 
 /// An honest agent that takes its time for each file.
 fn slow() -> Vec<(&'static str, String)> {
@@ -34,12 +34,12 @@ fn a_fourth_run_waits_and_says_why_and_all_complete_though_the_operator_is_kille
     for name in names {
         place.run(name, &spec(name));
     }
-    place.until("one of them waits for a slot", || {
-        names.iter().any(|name| place.said(name, "Admitted").contains("waits"))
+    until("one of them waits for a slot", || {
+        names
+            .iter()
+            .any(|name| place.said(name, "Admitted").contains("all 3 slots of the operator are taken"))
     });
-    place.until("three are under way", || {
-        names.iter().filter(|name| place.phase(name) == "Running").count() == 3
-    });
+    until("three are under way", || names.iter().filter(|name| place.phase(name) == "Running").count() == 3);
     // Killed in the middle; the kubelet starts it again, and it knows nothing but what it finds.
     let mut kill = kubectl();
     let killed = kill
@@ -49,7 +49,7 @@ fn a_fourth_run_waits_and_says_why_and_all_complete_though_the_operator_is_kille
         .expect("kubectl runs");
     assert!(killed.status.success(), "{}", String::from_utf8_lossy(&killed.stderr));
     for name in names {
-        place.until("it completes", || {
+        until("it completes", || {
             let phase = place.phase(name);
             assert!(phase != "Failed", "{name}: {}", place.said(name, "Failed"));
             phase == "Completed"

@@ -8,8 +8,6 @@ use serde_json::Value;
 
 /// Longest wait for a run of seconds on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
-/// Version of the images, as the chart names them.
-pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A namespace in which Pod Security `restricted` is enforced.
 pub(crate) struct Place {
@@ -93,15 +91,6 @@ impl Place {
         found.map_or("", |found| found["message"].as_str().unwrap_or_default()).to_owned()
     }
 
-    /// Waits until something is so.
-    pub(crate) fn until(&self, what: &str, is: impl Fn() -> bool) {
-        let end = Instant::now() + PATIENCE;
-        while !is() {
-            assert!(Instant::now() < end, "not so: {what}");
-            std::thread::sleep(Duration::from_millis(300));
-        }
-    }
-
     /// A git server with a repository of these files, as `git://git/app.git`; what begins with `#!` is executable.
     pub(crate) fn git_server(&self, files: &[(&str, &str)]) {
         let mut map = serde_json::json!({
@@ -155,6 +144,15 @@ pub(crate) fn manifest(name: &str, more: &str) -> String {
         "apiVersion: agentloop.dev/v1alpha1\nkind: LoopRun\nmetadata: {{name: {name}}}\nspec:\n  repository: {{url: \
          \"git://demo-git/tally.git\"}}\n  agent: {{adapter: script, image: \"agentloop/toolchain:test\"}}\n{more}"
     )
+}
+
+/// Waits until something is so.
+pub(crate) fn until(what: &str, is: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is() {
+        assert!(Instant::now() < end, "not so: {what}");
+        std::thread::sleep(Duration::from_millis(300));
+    }
 }
 
 /// `kubectl`, where the cluster can be reached from.

@@ -68,7 +68,9 @@ pub fn listen(socket: &Path) -> io::Result<()> {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             }
             sweep(&executors);
-            return fs::remove_file(socket);
+            // Somebody in the container may have been first.
+            let _ = fs::remove_file(socket);
+            return Ok(());
         }
         reap(&executors);
     }

@@ -105,6 +105,8 @@ fn begin(place: &Place, store: &Store, object: &LoopRun, spec: &Value) -> Result
             "artifacts": {"mode": "Global"},
         }),
         environment: loop_core::caller_environment(),
+        // Branches are named after the run: those of runs that are under way elsewhere cannot be seen in the clone.
+        name: Some(object.metadata.name.clone()),
         identity: Some((object.metadata.uid.clone(), object.metadata.name.clone())),
         ..Request::default()
     };
