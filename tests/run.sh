@@ -152,12 +152,12 @@ demo() {
 }
 
 # Budgets in minutes on a bare machine with two cores, the first builds of Kubernetes and Worktrunk included.
-rung lint 12 lint
-rung unit 15 unit
-rung loop 19 loop
+rung lint 10 lint
+rung unit 13 unit
+rung loop 15 loop
 rung agent 4 agent
 rung worktrunk 8 worktrunk
-rung cluster 35 cluster
+rung cluster 32 cluster
 rung demo 3 demo
 
 say

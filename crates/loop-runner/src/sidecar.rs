@@ -168,7 +168,8 @@ fn push_run_branch(origin: &Origin, run: &RunDir, pushed: &mut Option<String>) -
         return Ok(());
     }
     let reference = format!("refs/heads/{branch}");
-    let push = Push { reference, commit: head.clone(), expected: pushed.clone() };
+    let expected = pushed.clone().or_else(|| origin.pushed_before(&reference, &head));
+    let push = Push { reference, commit: head.clone(), expected };
     match origin.push(&push)? {
         Pushed::Done => {
             *pushed = Some(head);

@@ -61,6 +61,13 @@ impl Origin {
         git(&self.folder, &["cat-file", "-e", &format!("{commit}^{{commit}}")]).is_ok()
     }
 
+    /// What a branch of the remote points at, if that is a part of the history of a commit of ours: then an earlier life
+    /// of this process pushed it.
+    pub fn pushed_before(&self, reference: &str, commit: &str) -> Option<String> {
+        let tip = self.tip(reference).ok().flatten()?;
+        git(&self.folder, &["merge-base", "--is-ancestor", &tip, commit]).is_ok().then_some(tip)
+    }
+
     /// What a branch of the remote points at.
     fn tip(&self, reference: &str) -> Result<Option<String>, String> {
         let listing = git(&self.folder, &["ls-remote", "origin", reference])?;
@@ -176,6 +183,9 @@ mod tests {
             "what the remote has is known"
         );
         assert_eq!(push(Some(&second), &third), Ok(Pushed::Done));
+        assert_eq!(origin.pushed_before("refs/heads/agent/new", &third), Some(third.clone()));
+        assert_eq!(origin.pushed_before("refs/heads/agent/new", &second), None, "it is not a part of that");
+        assert_eq!(origin.pushed_before("refs/heads/none", &third), None);
         git(&theirs, &["branch", "-f", "agent/new", &first]).unwrap();
         assert_eq!(push(Some(&third), &second), Ok(Pushed::Moved));
         fs::remove_dir_all(&theirs).unwrap();
