@@ -14,3 +14,10 @@ app.kubernetes.io/component: operator
 {{- define "agentloop.operator" -}}
 {{- printf "agentloop-operator-%s-%s" .Release.Namespace .Release.Name | trunc 63 | trimSuffix "-" }}
 {{- end }}
+{{- /* CEL: whether a request is by the service account of a run's pod, and the uid of that pod. */}}
+{{- define "agentloop.sidecar" -}}
+"request.userInfo.username.matches('^system:serviceaccount:[^:]+:agentloop-run$')"
+{{- end }}
+{{- define "agentloop.pod" -}}
+"request.userInfo.extra[?'authentication.kubernetes.io/pod-uid'].orValue([''])[0]"
+{{- end }}

@@ -5,4 +5,5 @@ mod example;
 mod hostile;
 mod lifecycle;
 mod place;
+mod policies;
 mod refusals;
