@@ -146,10 +146,10 @@ cluster() {
   tests/cluster/up "$node" && tests/cluster/images "${CARGO_TARGET_DIR:-target}/$target/release" "$node" &&
     (
       eval "$(tests/cluster/env "$node")" || exit 1
-      KUBECTL="$LOOP_CLUSTER_RUN kubectl" tests/cluster/crd.sh &&
-        $LOOP_CLUSTER_RUN helm upgrade --install agentloop charts/agentloop --namespace agentloop --create-namespace \
-          --wait --timeout 120s >"$scratch/helm.log" 2>&1 || { cat "$scratch/helm.log" >&2; exit 1; }
-      cargo test --release --quiet -p loop-tests --test cluster -- --test-threads 2
+      $LOOP_CLUSTER_RUN helm upgrade --install agentloop charts/agentloop --namespace agentloop --create-namespace \
+        --wait --timeout 120s >"$scratch/helm.log" 2>&1 || { cat "$scratch/helm.log" >&2; exit 1; }
+      KUBECTL="$LOOP_CLUSTER_RUN kubectl" tests/cluster/crd.sh || exit 1
+      cargo test --release --quiet -p loop-tests --test cluster -- --test-threads 1
     )
   result=$?
   tests/cluster/down "$node"
