@@ -140,7 +140,13 @@ fn is_ours(facts: &WorktreeFacts) -> bool {
     let link = Path::new(&facts.worktree_path).join(".git");
     let small = link.symlink_metadata().is_ok_and(|facts| facts.is_file() && facts.len() <= MOST_LINK);
     let text = if small { fs::read_to_string(&link).unwrap_or_default() } else { String::new() };
-    text.trim_end() == format!("gitdir: {}", facts.git_folder)
+    // It may be relative, by a setting of the user.
+    let real = |path: &Path| path.canonicalize().ok();
+    let target =
+        text.strip_prefix("gitdir: ").map(|target| Path::new(&facts.worktree_path).join(target.trim_end()));
+    target.is_some_and(|target| {
+        real(&target).is_some_and(|target| real(Path::new(&facts.git_folder)) == Some(target))
+    })
 }
 
 fn numbered(name: &str, number: u32) -> String {
