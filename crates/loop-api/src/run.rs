@@ -78,6 +78,16 @@ impl<'a> List<'a> {
     }
 }
 
+/// An exit reason as the reason of a condition: `iterations_exhausted` as `IterationsExhausted`.
+pub fn condition_reason(exit_reason: &str) -> String {
+    let word = |word: &str| {
+        let mut letters = word.chars();
+        let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+        first.into_iter().chain(letters).collect::<String>()
+    };
+    exit_reason.split('_').map(word).collect()
+}
+
 /// Epoch milliseconds as RFC 3339 in UTC, or an empty text when out of range.
 pub fn rfc3339(milliseconds: i64) -> String {
     jiff::Timestamp::from_millisecond(milliseconds)

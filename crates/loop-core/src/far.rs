@@ -213,8 +213,7 @@ impl Setting {
         } else {
             Sandbox::None
         };
-        let client = Client::start(&self.executable, &sandbox)?;
-        let client = Arc::new(client);
+        let client = Arc::new(Client::start(&self.executable, &sandbox)?);
         Ok(Side { client, folder: folder.to_owned(), environment, temporary, contained: false })
     }
 

@@ -3,7 +3,7 @@
 use loop_api::phase::RunPhase;
 use loop_api::run::{
     API_VERSION, Condition, KIND, LoopRun, LoopRunStatus, Metadata, PostmortemStatus, Progress, RunResult,
-    UsageStatus, WorktreeStatus, rfc3339,
+    UsageStatus, WorktreeStatus, condition_reason, rfc3339,
 };
 
 use crate::machine::State;
@@ -111,7 +111,7 @@ fn conditions(state: &State, alive: bool, waiting: Option<&str>) -> Vec<Conditio
     };
     let mut list = Vec::new();
     let ended = state.ended.as_ref();
-    let reason = ended.map(|(exit, _, _)| camel(exit.as_str())).unwrap_or_default();
+    let reason = ended.map(|(exit, _, _)| condition_reason(exit.as_str())).unwrap_or_default();
     let message = ended.map(|(_, _, message)| message.clone()).unwrap_or_default();
     match state.phase {
         RunPhase::Completed => {
@@ -143,16 +143,6 @@ fn conditions(state: &State, alive: bool, waiting: Option<&str>) -> Vec<Conditio
         _ => {}
     }
     list
-}
-
-/// `iterations_exhausted` as `IterationsExhausted`.
-fn camel(text: &str) -> String {
-    text.split('_')
-        .flat_map(|word| {
-            let mut letters = word.chars();
-            letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters)
-        })
-        .collect()
 }
 
 #[cfg(test)]

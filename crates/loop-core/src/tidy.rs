@@ -52,6 +52,14 @@ fn parse(listing: &str) -> Vec<Worktree> {
     found
 }
 
+/// Where the link of a worktree leads, which may be written as relative; the file is read as far as it can be one.
+pub(crate) fn entry_of(worktree: &Path) -> Option<PathBuf> {
+    let link = worktree.join(".git");
+    let small = link.symlink_metadata().is_ok_and(|facts| facts.is_file() && facts.len() <= MOST_LINK);
+    let text = if small { fs::read_to_string(&link).ok()? } else { return None };
+    text.strip_prefix("gitdir: ").map(|folder| worktree.join(folder.trim_end()))
+}
+
 /// Why a folder is not to be taken for a worktree of this repository, though one was made there: it may be the user's.
 fn foreign(root: &Path, path: &Path) -> Option<String> {
     let shown = path.display();
@@ -63,9 +71,7 @@ fn foreign(root: &Path, path: &Path) -> Option<String> {
             "{shown} cannot be looked into ({error}), so it stays; allow that, then try again"
         ));
     }
-    let small = link.symlink_metadata().is_ok_and(|facts| facts.is_file() && facts.len() <= MOST_LINK);
-    let text = if small { fs::read_to_string(&link).unwrap_or_default() } else { String::new() };
-    let entry = text.strip_prefix("gitdir: ").map(|folder| path.join(folder.trim_end()));
+    let entry = entry_of(path);
     let back = entry.as_ref().and_then(|entry| fs::read_to_string(entry.join("gitdir")).ok());
     let same = |text: String| Path::new(text.trim_end()).canonicalize().ok() == link.canonicalize().ok();
     let registered = worktrees(root).is_ok_and(|all| {

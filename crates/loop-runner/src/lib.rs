@@ -7,3 +7,20 @@
 pub mod mailbox;
 pub mod place;
 pub mod sidecar;
+
+/// What the kubelet shows as a container's last words.
+const LAST_WORDS: &str = "/dev/termination-log";
+
+/// Writes a line into the container's log.
+pub fn say(line: &str) {
+    use std::io::Write as _;
+    // Nobody to tell when the log is closed.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Says why the container ends, also to the kubelet.
+pub fn say_last(words: &str) {
+    say(words);
+    // Best effort: outside of a pod there is no such file, and stderr has the same.
+    let _ = std::fs::write(LAST_WORDS, words);
+}

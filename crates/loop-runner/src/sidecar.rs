@@ -4,7 +4,6 @@
 pub mod git;
 pub mod publish;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -18,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::mailbox::{Answer, Mailbox, Wanted};
 use crate::place::Place;
+use crate::say;
 use git::Origin;
 use publish::Publisher;
 
@@ -170,18 +170,12 @@ fn push_run_branch(origin: &Origin, run: &RunDir, pushed: &mut Option<String>) -
     let reference = format!("refs/heads/{branch}");
     let expected = pushed.clone().or_else(|| origin.pushed_before(&reference, &head));
     let push = Push { reference, commit: head.clone(), expected };
-    match origin.push(&push)? {
-        Pushed::Done => {
-            *pushed = Some(head);
-            Ok(())
-        }
+    if origin.push(&push)? == Pushed::Moved {
         // It is for people to look at; what is delivered is the target branch.
-        Pushed::Moved => {
-            say(&format!("{branch} was moved by somebody else on the remote and is left as it is there"));
-            *pushed = Some(head);
-            Ok(())
-        }
+        say(&format!("{branch} was moved by somebody else on the remote and is left as it is there"));
     }
+    *pushed = Some(head);
+    Ok(())
 }
 
 /// Run branch and last commit of it, once there is one beyond the base.
@@ -191,14 +185,7 @@ fn work(state: &State) -> Option<(String, String)> {
     (head != facts.base_commit).then(|| (facts.run_branch.clone(), head))
 }
 
-/// Writes a line into the container's log.
-pub fn say(line: &str) {
-    use std::io::Write as _;
-    // Nobody to tell when the log is closed.
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
 /// Whether the run is set up, as the probe of the container asks.
 pub fn is_ready(place: &Place) -> bool {
-    Path::exists(&place.ready())
+    place.ready().exists()
 }

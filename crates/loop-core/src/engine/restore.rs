@@ -8,9 +8,8 @@ use loop_api::journal::WorktreeFacts;
 use loop_api::phase::StepPhase;
 
 use super::{Engine, Halt};
+use crate::tidy;
 
-/// Longest link from a worktree to its repository.
-const MOST_LINK: u64 = 64 << 10;
 /// Names for what is kept that are tried.
 const MOST_NAMES: u32 = 1000;
 
@@ -135,18 +134,11 @@ impl Engine<'_> {
     }
 }
 
-/// Whether a worktree still leads to its own entry in the repository. The link is read as far as it can be one.
+/// Whether a worktree still leads to its own entry in the repository.
 fn is_ours(facts: &WorktreeFacts) -> bool {
-    let link = Path::new(&facts.worktree_path).join(".git");
-    let small = link.symlink_metadata().is_ok_and(|facts| facts.is_file() && facts.len() <= MOST_LINK);
-    let text = if small { fs::read_to_string(&link).unwrap_or_default() } else { String::new() };
-    // It may be relative, by a setting of the user.
     let real = |path: &Path| path.canonicalize().ok();
-    let target =
-        text.strip_prefix("gitdir: ").map(|target| Path::new(&facts.worktree_path).join(target.trim_end()));
-    target.is_some_and(|target| {
-        real(&target).is_some_and(|target| real(Path::new(&facts.git_folder)) == Some(target))
-    })
+    let entry = tidy::entry_of(Path::new(&facts.worktree_path)).and_then(|entry| real(&entry));
+    entry.is_some() && entry == real(Path::new(&facts.git_folder))
 }
 
 fn numbered(name: &str, number: u32) -> String {

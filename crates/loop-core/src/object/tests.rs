@@ -2,7 +2,7 @@ use loop_api::journal::{Created, Event, Granted, SCHEMA};
 use loop_api::phase::{ExitReason, RunPhase};
 use loop_api::run::{Condition, LoopRun, LoopRunSpec};
 
-use super::{camel, loop_run};
+use super::{condition_reason, loop_run};
 use crate::machine::State;
 use crate::store::{RunDir, Store};
 
@@ -137,7 +137,7 @@ fn before_the_first_record_there_is_no_object() {
 
 #[test]
 fn reasons_are_camel_case_words() {
-    assert_eq!(camel("iterations_exhausted"), "IterationsExhausted");
-    assert_eq!(camel("failed"), "Failed");
-    assert_eq!(camel(""), "");
+    assert_eq!(condition_reason("iterations_exhausted"), "IterationsExhausted");
+    assert_eq!(condition_reason("failed"), "Failed");
+    assert_eq!(condition_reason(""), "");
 }

@@ -2,7 +2,6 @@
 //! containers of agent and gates, and to nobody else.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,10 +20,9 @@ use loop_core::record;
 use loop_core::store::Store;
 use loop_runner::mailbox::{Answer, Mailbox, Wanted};
 use loop_runner::place::{Place, WORK};
+use loop_runner::{say, say_last};
 use serde_json::{Value, json};
 
-/// What the kubelet shows as the container's last words.
-const LAST_WORDS: &str = "/dev/termination-log";
 /// Longest wait for the sidecar to publish what the run came to.
 const PUBLISH_TIME: Duration = Duration::from_secs(120);
 
@@ -37,9 +35,7 @@ fn main() -> ExitCode {
         Ok(ended) => ended,
         Err(error) => (2, format!("{error:#}")),
     };
-    say(&words);
-    // Best effort: outside of a pod there is no such file, and stderr has the same.
-    let _ = fs::write(LAST_WORDS, &words);
+    say_last(&words);
     ExitCode::from(code)
 }
 
@@ -131,9 +127,4 @@ impl Observer for Log {
     fn note(&mut self, text: &str) {
         say(text);
     }
-}
-
-fn say(line: &str) {
-    // Nobody to tell when the log is closed.
-    let _ = writeln!(std::io::stderr(), "{line}");
 }

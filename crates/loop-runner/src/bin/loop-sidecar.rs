@@ -5,9 +5,6 @@ use std::process::ExitCode;
 use loop_runner::place::Place;
 use loop_runner::sidecar::{self, Whose};
 
-/// What the kubelet shows as the container's last words.
-const LAST_WORDS: &str = "/dev/termination-log";
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let place = Place::of_pod();
@@ -19,9 +16,6 @@ async fn main() -> ExitCode {
         Err(error) => Err(error),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
-    let words = format!("{error:#}");
-    sidecar::say(&words);
-    // Best effort: outside of a pod there is no such file, and stderr has the same.
-    let _ = std::fs::write(LAST_WORDS, &words);
+    loop_runner::say_last(&format!("{error:#}"));
     ExitCode::FAILURE
 }

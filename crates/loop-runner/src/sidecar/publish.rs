@@ -8,14 +8,13 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
+use loop_api::names;
 use loop_api::run::{API_VERSION, KIND};
 use loop_core::object;
 use loop_core::postmortem::Report;
 use loop_core::store::{RunDir, read_journal};
 use serde_json::{Map, Value, json};
 
-/// Who writes the sidecar's fields, for the API server.
-const MANAGER: &str = "loop-sidecar";
 /// Fields of the status that are the sidecar's.
 const FIELDS: [&str; 8] =
     ["progress", "usage", "worktree", "result", "summary", "postmortem", "steps", "artifactsPath"];
@@ -64,7 +63,7 @@ impl Publisher {
         };
         let body = json!({"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": self.name}, "status": status});
         self.runs
-            .patch_status(&self.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&body))
+            .patch_status(&self.name, &PatchParams::apply(names::SIDECAR).force(), &Patch::Apply(&body))
             .await?;
         self.told = status;
         Ok(true)
@@ -78,12 +77,12 @@ impl Publisher {
         let mut room = MOST;
         let reports = Report::ALL.map(Report::path);
         let reports: Vec<&str> = reports.iter().map(AsRef::as_ref).collect();
-        for (suffix, names) in [("summary", &SUMMARY[..]), ("postmortem", &reports)] {
-            let data = files(run, names, &mut room);
-            let name = format!("{}-{suffix}", self.name);
+        let maps = [(names::summary(&self.name), &SUMMARY[..]), (names::postmortem(&self.name), &reports)];
+        for (name, wanted) in maps {
+            let data = files(run, wanted, &mut room);
             let body =
                 json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data});
-            self.maps.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&body)).await?;
+            self.maps.patch(&name, &PatchParams::apply(names::SIDECAR).force(), &Patch::Apply(&body)).await?;
         }
         Ok(())
     }

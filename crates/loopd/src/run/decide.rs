@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use loop_api::crd::LoopRun;
 use loop_api::names;
 use loop_api::phase::{ExitReason, RunPhase};
-use loop_api::run::{RunResult, rfc3339};
+use loop_api::run::{RunResult, condition_reason, rfc3339};
 
 use super::health::{self, Health, Stage};
 use super::status::{ADMITTED, COMPLETE, FAILED, Owned, RECONCILING, STALLED, Said, VERIFIED, said};
@@ -237,7 +237,7 @@ fn failed(reason: &str, message: &str, step: Step) -> Verdict {
 
 /// A run whose sidecar has told how it ended.
 fn ended(result: &RunResult, health: Option<&Health>) -> Verdict {
-    let reason = camel(&result.exit_reason);
+    let reason = condition_reason(&result.exit_reason);
     let again = if health.is_some_and(|health| health.stage != Stage::Over) { LATER } else { HARDLY };
     let done = |phase, conditions: [Said; 2]| {
         let mut all = vec![
@@ -265,16 +265,6 @@ fn ended(result: &RunResult, health: Option<&Health>) -> Verdict {
         );
     }
     done(RunPhase::Failed, [said(FAILED, true, &reason, message), said(STALLED, true, &reason, message)])
-}
-
-/// `iterations_exhausted` as `IterationsExhausted`.
-fn camel(text: &str) -> String {
-    let word = |word: &str| {
-        let mut letters = word.chars();
-        let first = letters.next().map(|first| first.to_ascii_uppercase());
-        first.into_iter().chain(letters).collect::<String>()
-    };
-    text.split('_').map(word).collect()
 }
 
 #[cfg(test)]
