@@ -20,6 +20,12 @@ pub const OPERATOR: &str = "loopd";
 pub const SIDECAR: &str = "loop-sidecar";
 /// Service account of a run's pod, the binding of its role and the cluster role itself.
 pub const RUN_ROLE: &str = "agentloop-run";
+/// Exit code of the runner when the run cannot be made or gone on with until somebody has put something right.
+pub const EXIT_REFUSED: i32 = 2;
+/// Exit code of the runner when the run was paused (`EX_TEMPFAIL`).
+pub const EXIT_PAUSED: i32 = 75;
+/// Exit code of the runner when another pod can go on where this one cannot.
+pub const EXIT_LOST: i32 = 76;
 /// The most characters of a run's name: with a suffix it must still fit a label.
 pub const NAME_LIMIT: usize = 50;
 
@@ -27,6 +33,16 @@ pub const NAME_LIMIT: usize = 50;
 pub fn pod(run: &str, uid: &str, attempt: u32) -> String {
     let short: String = uid.chars().filter(char::is_ascii_hexdigit).take(5).collect();
     format!("{run}-{short}-{attempt}")
+}
+
+/// Claim of the volume that a run keeps its checkpoints on.
+pub fn claim(run: &str) -> String {
+    format!("{run}-checkpoint")
+}
+
+/// Ref of a run's checkpoints on its remote. No branch, so that nothing that watches branches is started by it.
+pub fn checkpoint_ref(uid: &str) -> String {
+    format!("refs/agentloop/checkpoints/{uid}")
 }
 
 /// `ConfigMap` with the summary of a run.
@@ -48,7 +64,7 @@ mod tests {
         let run = "r".repeat(NAME_LIMIT);
         let name = pod(&run, "0198c2f0-0000-7000-8000-000000000000", 99_999);
         assert_eq!(name, format!("{run}-0198c-99999"));
-        for name in [name, summary(&run), postmortem(&run)] {
+        for name in [name, summary(&run), postmortem(&run), claim(&run)] {
             assert!(name.len() <= 63, "{name}");
         }
     }

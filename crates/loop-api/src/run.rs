@@ -1,9 +1,11 @@
 //! The `LoopRun` object (`agentloop.dev/v1alpha1`): the same for a run on this machine and on a cluster.
 
+mod lifecycle;
 mod queue;
 pub(crate) mod spec;
 mod status;
 
+pub use lifecycle::{Checkpoint, CheckpointStore, LIFECYCLE_FIELDS, RunState, VolumeRequest};
 pub use queue::{QueuePolicy, QueueSettings};
 pub use spec::{
     Agent, ArtifactMode, Artifacts, CompletionMode, Delivery, DeliveryMode, Gate, GateWhen, LOG_DIR, Limits,
@@ -11,7 +13,8 @@ pub use spec::{
     SecretReference, Task, Worktree, WorktreeHooks,
 };
 pub use status::{
-    Condition, LoopRunStatus, PostmortemStatus, Progress, RunResult, StepSummary, UsageStatus, WorktreeStatus,
+    CheckpointStatus, Condition, LoopRunStatus, LostAttempts, PostmortemStatus, Progress, RunResult,
+    StepSummary, UsageStatus, WorktreeStatus,
 };
 
 use serde::{Deserialize, Serialize};

@@ -43,10 +43,46 @@ const RULES: &[(&str, &str, &str)] = &[
         "self.matches('^[0-9]{1,9}([.][0-9]{1,9})?$')",
         "spec.limits.costUSD must be an amount of US dollars in quotes, such as \"25\" or \"0.5\"",
     ),
+    (
+        "spec.checkpoint",
+        "!has(self.volume) || (has(self.store) && self.store == 'Volume')",
+        "spec.checkpoint.volume belongs to the store Volume: set spec.checkpoint.store to Volume, or leave the volume out",
+    ),
+    (
+        "spec.checkpoint.volume.size",
+        "isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",
+        "spec.checkpoint.volume.size must be an amount of storage, such as 10Gi",
+    ),
+];
+
+/// Rule and message for a change of the spec.
+const CHANGES: &[(&str, &str)] = &[
+    (
+        "!has(oldSelf.retry) || (has(self.retry) && self.retry >= oldSelf.retry)",
+        "spec.retry is only ever raised: each raise has an ended run go on once",
+    ),
+    (
+        "!has(oldSelf.state) || oldSelf.state != 'Canceled' || (has(self.state) && self.state == 'Canceled') || \
+         (has(self.retry) && (!has(oldSelf.retry) || self.retry > oldSelf.retry))",
+        "a canceled run stays canceled: to have it go on, set spec.state to Running and raise spec.retry by one",
+    ),
 ];
 
 /// Parts of the spec that a run is made from, and that it therefore keeps.
-const FIXED: [&str; 4] = ["repository", "task", "agent", "gates"];
+const FIXED: [&str; 12] = [
+    "repository",
+    "task",
+    "agent",
+    "review",
+    "gates",
+    "protect",
+    "loop",
+    "worktree",
+    "delivery",
+    "postmortem",
+    "artifacts",
+    "checkpoint",
+];
 
 /// Every rule, by the path of the node it is put on.
 pub(super) fn all() -> Vec<(&'static str, Value)> {
@@ -62,11 +98,16 @@ pub(super) fn all() -> Vec<(&'static str, Value)> {
     for (path, rule, message) in RULES {
         rules.push((path, json!({"rule": rule, "message": message})));
     }
+    for (rule, message) in CHANGES {
+        rules.push(("spec", json!({"rule": rule, "message": message})));
+    }
     for field in FIXED {
         let message =
             format!("spec.{field} cannot be changed after the run was made: delete the run and make it anew");
         // On the spec, since a rule on a field that was not there before is not asked.
-        let (new, old) = (format!("self.{field}"), format!("oldSelf.{field}"));
+        // `loop` is a word of the language, and written like this there.
+        let name = if field == "loop" { "__loop__" } else { field };
+        let (new, old) = (format!("self.{name}"), format!("oldSelf.{name}"));
         let rule = format!("has({new}) == has({old}) && (!has({new}) || {new} == {old})");
         rules.push(("spec", json!({"rule": rule, "message": message})));
     }

@@ -81,6 +81,13 @@ pub enum Event {
         /// Commit whose tree is the worktree, tracked and untracked.
         snapshot: String,
     },
+    /// The run goes on in another clone, from what of the last checkpoint could be brought there.
+    CheckpointRestored {
+        /// Tip of the run branch.
+        head: String,
+        /// Commit whose tree is the worktree; the tip itself where what was not committed is lost.
+        snapshot: String,
+    },
     /// A step ended (EVT-5).
     StepFinished {
         /// The open step.

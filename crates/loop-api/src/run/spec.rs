@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "crd")]
 use super::LoopRunStatus;
+use super::{Checkpoint, RunState};
 
 /// What a run is asked to do and by which rules. Unknown fields are refused, so a typo is never silent.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -51,6 +52,25 @@ pub struct LoopRunSpec {
     pub postmortem: Postmortem,
     /// Where the record of the run is kept.
     pub artifacts: Artifacts,
+    /// On a cluster: where the run goes on from when it loses its pod.
+    #[serde(skip_serializing_if = "is_default")]
+    pub checkpoint: Checkpoint,
+    /// On a cluster: whether the run goes on, rests or ends.
+    #[serde(skip_serializing_if = "is_default")]
+    pub state: RunState,
+    /// On a cluster: raised by one, it has a run that ended without completion go on from its last checkpoint, with
+    /// fresh limits.
+    #[serde(skip_serializing_if = "is_default")]
+    pub retry: u32,
+    /// On a cluster: seconds until the object of an ended run is deleted; absent = the operator's. What Flux or Argo CD
+    /// look after is never deleted, for they would make it anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl_seconds_after_finished: Option<u32>,
+}
+
+/// What a local run does not have is not written for it.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Which repository, and from where in it.

@@ -27,6 +27,15 @@ pub struct LoopRunStatus {
     /// On a cluster: uid of that pod, once it was made.
     #[serde(rename = "podUID", skip_serializing_if = "String::is_empty")]
     pub pod_uid: String,
+    /// On a cluster: attempts that lost their pods since the loop last got further; absent when none did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<LostAttempts>,
+    /// On a cluster: the `spec.retry` that the current attempt answers.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub observed_retry: u32,
+    /// On a cluster: the last checkpoint on the remote; absent before the first one, and with other stores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<CheckpointStatus>,
     /// How far the loop is.
     pub progress: Progress,
     /// What the agents used; absent when none of them reports it.
@@ -162,6 +171,29 @@ pub struct WorktreeStatus {
     pub cleanup: String,
 }
 
+/// Attempts that lost their pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct LostAttempts {
+    /// How many in a row, in this iteration.
+    pub attempts: u32,
+    /// Iteration that they were in.
+    pub iteration: u32,
+}
+
+/// A checkpoint that another pod can go on from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct CheckpointStatus {
+    /// Ref of the remote that it is on.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// Commit that holds the journal; the run branch is one of its parents.
+    pub commit: String,
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
@@ -174,6 +206,9 @@ pub struct RunResult {
     /// What stands behind a granted completion: `FailToPass`, `NoRegression` or `Unverified`; empty without a grant.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub evidence: String,
+    /// On a cluster: the attempt that came to it, so that it is not taken for the result of a later one.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub attempt: u32,
 }
 
 /// One step in short.

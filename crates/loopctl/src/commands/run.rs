@@ -123,9 +123,13 @@ fn queue(arguments: &Asked) -> Value {
 }
 
 /// Fields of the spec that mean something on a cluster only, and what a run on this machine uses instead.
-const CLUSTER_ONLY: [(&str, &str); 2] = [
+const CLUSTER_ONLY: [(&str, &str); 6] = [
     ("/repository/secretRef", "the repository as it is here"),
     ("/agent/image", "the tools that are installed here"),
+    ("/checkpoint", "the journal on its own disk"),
+    ("/state", "loopctl pause and loopctl cancel"),
+    ("/retry", "loopctl resume"),
+    ("/ttlSecondsAfterFinished", "loopctl prune"),
 ];
 
 /// The `spec` of a manifest and its name.
