@@ -9,6 +9,7 @@ mod gates;
 mod implement;
 mod live;
 mod merge;
+mod moved;
 mod postmortem;
 mod prepare;
 mod provider;
@@ -84,6 +85,24 @@ pub enum Error {
         "git commands of an engine of run {0} that was killed are still at work; resume it when they have ended"
     )]
     Unsettled(String),
+    /// A container that the run works in was restarted. Who runs in it now is not known, so that this engine cannot go on;
+    /// another one, with containers of its own, can.
+    #[error(
+        "the container of agent or gates was restarted, or its executor killed; what runs there now is not believed, and \
+         another pod goes on from the last checkpoint"
+    )]
+    ContainerLost,
+    /// The run was brought to a clone that does not have its work.
+    #[error(
+        "the clone has no commit {commit}, which the run is to go on from: its branch {branch} was deleted or replaced on \
+         the remote; make the run anew"
+    )]
+    Elsewhere {
+        /// Tip of the run branch at the last checkpoint.
+        commit: String,
+        /// The run branch.
+        branch: String,
+    },
     /// The run has no first record, because it was killed while it was made.
     #[error("run {0} was never fully created; start it again")]
     Empty(String),
@@ -239,7 +258,7 @@ impl<'a> Engine<'a> {
         let control = Control { signals: host.signals.clone(), run: run.clone(), deadline: None };
         let user = Git::user(&root).with(exec::ENGINE_MARKER, uid);
         let identity = identity(&user, &host.environment);
-        Ok(Self {
+        let mut engine = Self {
             restore: journal.state().worktree.is_some(),
             run,
             _lock: lock,
@@ -260,7 +279,9 @@ impl<'a> Engine<'a> {
             base: None,
             published: None,
             observer,
-        })
+        };
+        engine.bring_here()?;
+        Ok(engine)
     }
 
     /// Where the run stands.
@@ -296,6 +317,11 @@ impl<'a> Engine<'a> {
             self.finish();
         }
         Ok(end)
+    }
+
+    /// Writes all that tells of a run that has ended, once more: who drove it may not have come to that.
+    pub fn tell(&mut self) {
+        self.record_end();
     }
 
     fn drive_on(&mut self) -> Result<End, Error> {
@@ -349,6 +375,8 @@ impl<'a> Engine<'a> {
         };
         let finished = match result {
             Ok(finished) => finished,
+            // The step stays open, as after a signal: what it came to is not known.
+            Err(Halt::Failed { .. }) if self.setting.links.is_lost() => return Err(Error::ContainerLost),
             Err(Halt::Failed { reason, message }) => {
                 // A far side that was lost could not take what it ran with it.
                 exec::sweep_marked(&self.created.run_id, SWEEP_TIME);

@@ -43,6 +43,7 @@ pub fn loop_run(state: &State, run: &RunDir, alive: bool, waiting: Option<&str>)
                 .filter(|_| state.phase == RunPhase::Completed)
                 .map(|granted| granted.level.clone())
                 .unwrap_or_default(),
+            attempt: 0,
         }),
         summary: crate::record::summary(state, run).filter(|_| state.phase.is_terminal()),
         postmortem: state.postmortem.as_ref().map(|postmortem| PostmortemStatus {

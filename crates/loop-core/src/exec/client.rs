@@ -42,6 +42,11 @@ impl Client {
         self.far.pid1
     }
 
+    /// Whether nothing more can come from the far side.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.far.is_lost()
+    }
+
     /// The environment of the container that it is in; empty elsewhere.
     pub fn environment(&self) -> &BTreeMap<String, String> {
         &self.far.environment

@@ -33,6 +33,12 @@ impl Links {
         links.insert(socket.to_owned(), Arc::clone(&client));
         Ok(client)
     }
+
+    /// Whether a container that was connected to has ended, or its executor was killed.
+    pub(crate) fn is_lost(&self) -> bool {
+        let links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        links.values().any(|client| client.is_lost())
+    }
 }
 
 impl Drop for Side {

@@ -58,6 +58,10 @@ impl State {
             Event::Checkpoint { step_id, .. } | Event::AgentRetry { step_id, .. } => {
                 running && self.is_step(step_id)
             }
+            // Of the last checkpoint, whatever the run was at; nothing but the uncommitted can be lost on the way.
+            Event::CheckpointRestored { head, .. } => {
+                self.checkpoint.as_ref().is_some_and(|(last, _)| last == head)
+            }
             Event::WorktreeProviderSelected { .. }
             | Event::WorktreeCreating(_)
             | Event::WorktreeCreated(_) => running && is_open(StepPhase::Prepare) && self.worktree.is_none(),

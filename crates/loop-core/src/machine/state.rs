@@ -188,6 +188,11 @@ impl State {
             Event::Checkpoint { head, snapshot, .. } => {
                 self.checkpoint = Some((head.clone(), snapshot.clone()));
             }
+            Event::CheckpointRestored { head, snapshot } => {
+                self.checkpoint = Some((head.clone(), snapshot.clone()));
+                // The folder of the agent's CLI, where its sessions are, did not come along.
+                self.session = None;
+            }
             Event::AgentStarted { step_id, session, raw_offset, .. } => {
                 self.start_agent(step_id, session, *raw_offset);
             }

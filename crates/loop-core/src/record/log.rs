@@ -98,6 +98,10 @@ fn words(event: &Event) -> Option<(&'static str, String)> {
             if run.ending == "worked" { info(text) } else { warn(text) }
         }
         Event::Checkpoint { head, .. } => info(format!("checkpoint at {head}")),
+        Event::CheckpointRestored { head, snapshot } => {
+            let lost = if head == snapshot { "; what was not committed did not come along" } else { "" };
+            warn(format!("goes on in another clone, at {head}{lost}"))
+        }
         Event::StepFinished { duration_ms, exit_code, outcome, .. } => {
             let (level, text) = finished(outcome);
             Some((level, format!("{text}; exit code {exit_code}, {}", duration(*duration_ms))))

@@ -102,6 +102,7 @@ fn last_checkpoint(records: &[Record]) -> i64 {
         matches!(
             event,
             Event::Checkpoint { .. }
+                | Event::CheckpointRestored { .. }
                 | Event::WorktreeCreated(_)
                 | Event::StepFinished { outcome: Outcome::Implemented(_), .. }
         )

@@ -45,6 +45,9 @@ pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
             vec![format!("  trying again in {}: {}", duration(*wait_ms), clean::text(reason))]
         }
         Event::Checkpoint { .. } => vec![paint(DIM, "  checkpoint taken")],
+        Event::CheckpointRestored { head, .. } => {
+            vec![format!("  goes on in another clone, at {}", short(head))]
+        }
         Event::StepInterrupted { .. } => {
             vec!["  the last step was interrupted and is run again from its checkpoint".into()]
         }

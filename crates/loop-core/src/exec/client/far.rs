@@ -142,6 +142,10 @@ impl Far {
         lock(&self.shared.spare).push(bytes.buffer);
     }
 
+    pub(super) fn is_lost(&self) -> bool {
+        lock(&self.shared.runs).is_none()
+    }
+
     pub(super) fn lost(&self) -> Error {
         Error::Lost(self.words())
     }

@@ -1,0 +1,44 @@
+//! A run that is taken up in another clone than the one it began in, as on a cluster after its pod was lost: journal and
+//! run branch were brought there, and everything else is made again.
+
+use loop_api::journal::Event;
+use loop_api::phase::RunPhase;
+
+use super::{Engine, Error};
+use crate::git;
+
+impl Engine<'_> {
+    /// Gives the engine's own repository what the journal speaks of, unless it has it: where the run has been before,
+    /// there is nothing to do.
+    pub(super) fn bring_here(&mut self) -> Result<(), Error> {
+        let Some(facts) = self.state().worktree.clone() else { return Ok(()) };
+        if self.state().phase == RunPhase::Completed {
+            // It only has something to tidy up.
+            return Ok(());
+        }
+        let Some((head, snapshot)) = self.state().checkpoint.clone() else { return Ok(()) };
+        if self.trusted.git().commit(&head)?.is_some() && self.trusted.git().commit(&snapshot)?.is_some() {
+            return Ok(());
+        }
+        if self.user.commit(&head)?.is_none() {
+            return Err(Error::Elsewhere { commit: head, branch: facts.run_branch });
+        }
+        // Known by their ids, so it does not matter who brought them.
+        self.trusted.import(&self.root, &head, "head")?;
+        self.trusted.keep(&[
+            ("start", &self.created.base_commit),
+            ("base", &facts.base_commit),
+            ("snapshot", &head),
+        ])?;
+        let branch = format!("refs/heads/{}", facts.run_branch);
+        let refs = format!("update {branch} {head}\nupdate {} {}\n", self.mark(), facts.base_commit);
+        self.user.run_with(&["update-ref", "--stdin"], refs.as_bytes())?;
+        self.append(Event::CheckpointRestored { head: head.clone(), snapshot: head })
+    }
+
+    /// Whether the target is what a merge into it would give.
+    pub(super) fn is_merged(&self, tip: &str, tree: &str) -> bool {
+        let there: Result<String, git::Error> = self.trusted.tree(tip);
+        there.is_ok_and(|there| there == tree)
+    }
+}
