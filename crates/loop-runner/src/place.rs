@@ -9,41 +9,46 @@ pub const WORK: &str = "/work";
 
 /// The folder that runner and sidecar share.
 #[derive(Debug, Clone)]
-pub struct Place(PathBuf);
+pub struct Place {
+    folder: PathBuf,
+    /// Where the sidecar alone says that it is ready: the shared folder may be older than the pod.
+    ready: PathBuf,
+}
 
 impl Place {
     /// The folder of the pod.
     pub fn of_pod() -> Self {
-        Self::at(RUN)
+        Self { folder: RUN.into(), ready: "/tmp/ready".into() }
     }
 
     /// Another one, for tests.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
-        Self(folder.into())
+        let folder = folder.into();
+        Self { ready: folder.join("ready"), folder }
     }
 
     /// The folder itself.
     pub fn folder(&self) -> &Path {
-        &self.0
+        &self.folder
     }
 
     /// The clone of the user's repository.
     pub fn origin(&self) -> PathBuf {
-        self.0.join("origin")
+        self.folder.join("origin")
     }
 
     /// The data directory of the run.
     pub fn data(&self) -> PathBuf {
-        self.0.join("data")
+        self.folder.join("data")
     }
 
     /// The `LoopRun` as the API server gave it to the sidecar.
     pub fn object(&self) -> PathBuf {
-        self.0.join("looprun.json")
+        self.folder.join("looprun.json")
     }
 
     /// Is there when the sidecar has set everything up.
     pub fn ready(&self) -> PathBuf {
-        self.0.join("ready")
+        self.ready.clone()
     }
 }

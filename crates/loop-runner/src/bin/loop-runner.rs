@@ -8,23 +8,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use loop_api::journal::Record;
+use loop_api::journal::{Event, Record};
+use loop_api::names;
 use loop_api::phase::RunPhase;
-use loop_api::run::LoopRun;
+use loop_api::run::{LIFECYCLE_FIELDS, LoopRun};
 use loop_core::control::Signals;
 use loop_core::create::{self, Request};
-use loop_core::engine::{End, Engine, Host, Observer};
+use loop_core::engine::{self, End, Engine, Host, Observer};
 use loop_core::exec::{Containers, Isolation, container};
 use loop_core::machine::State;
 use loop_core::record;
-use loop_core::store::Store;
+use loop_core::store::{RunDir, Store, read_journal};
 use loop_runner::mailbox::{Answer, Mailbox, Wanted};
 use loop_runner::place::{Place, WORK};
 use loop_runner::{say, say_last};
 use serde_json::{Value, json};
 
 /// Longest wait for the sidecar to publish what the run came to.
-const PUBLISH_TIME: Duration = Duration::from_secs(120);
+const PUBLISH_TIME: Duration = Duration::from_secs(300);
+/// Exit code after SIGTERM.
+const INTERRUPTED: i32 = 143;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -33,21 +36,53 @@ fn main() -> ExitCode {
     }
     let (code, words) = match run(&Place::of_pod()) {
         Ok(ended) => ended,
-        Err(error) => (2, format!("{error:#}")),
+        Err(Failure::Refused(error)) => (names::EXIT_REFUSED, format!("{error:#}")),
+        Err(Failure::Passing(error)) => (names::EXIT_LOST, format!("{error:#}")),
     };
     say_last(&words);
-    ExitCode::from(code)
+    ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+/// Why there is no end.
+enum Failure {
+    /// Another pod would fail like this one.
+    Refused(anyhow::Error),
+    /// Another pod may get on.
+    Passing(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Passing(error)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Passing(error.into())
+    }
+}
+
+impl From<engine::Error> for Failure {
+    fn from(error: engine::Error) -> Self {
+        let passing = error.can_be_put_right()
+            || matches!(
+                error,
+                engine::Error::ContainerLost | engine::Error::Git(_) | engine::Error::Unsettled(_)
+            );
+        if passing { Self::Passing(error.into()) } else { Self::Refused(error.into()) }
+    }
 }
 
 /// Drives the run to its end; gives the exit code and the last words.
-fn run(place: &Place) -> Result<(u8, String)> {
+fn run(place: &Place) -> Result<(i32, String), Failure> {
     let text = fs::read(place.object()).context("the sidecar has left no LoopRun")?;
     let raw: Value = serde_json::from_slice(&text).context("the LoopRun cannot be read")?;
     let object: LoopRun = serde_json::from_value(raw.clone()).context("the LoopRun cannot be read")?;
     let uid = object.metadata.uid.clone();
     let store = Store::at(place.data());
     if !store.run(&uid).journal().exists() {
-        begin(place, &store, &object, &raw["spec"])?;
+        begin(place, &store, &object, &raw["spec"]).map_err(Failure::Refused)?;
     }
     let signals = Signals::default();
     let raised = signals.clone();
@@ -70,31 +105,57 @@ fn run(place: &Place) -> Result<(u8, String)> {
     };
     let mut log = Log;
     let mut engine = Engine::open(&store, &uid, &host, &mut log)?;
-    let ended = engine.drive()?;
+    let ended = if has_ended(engine.state(), &store.run(&uid))? {
+        engine.tell();
+        End::Ended
+    } else {
+        engine.drive()?
+    };
     let state = engine.state().clone();
     drop(engine);
-    if ended != End::Ended {
-        return Ok((143, "interrupted; nothing is lost".into()));
+    match ended {
+        End::Ended | End::Paused => {}
+        End::Interrupted(_) => return Ok((INTERRUPTED, "interrupted; nothing is lost".into())),
     }
     match mailbox.ask(&Wanted::Ended, PUBLISH_TIME).map_err(|reason| anyhow!(reason))? {
         Answer::Failed(reason) => {
-            return Err(anyhow!("what the run came to could not be published: {reason}"));
+            return Err(anyhow!("what the run came to could not be published: {reason}").into());
         }
         Answer::Published | Answer::Pushed(_) => {}
+    }
+    if ended == End::Paused {
+        return Ok((names::EXIT_PAUSED, "paused; nothing is lost".into()));
     }
     let words = state.ended.as_ref().map_or(String::new(), |(_, reason, message)| match message.as_str() {
         "" => reason.clone(),
         message => format!("{reason}: {message}"),
     });
-    Ok((u8::from(state.phase != RunPhase::Completed), words))
+    Ok((i32::from(state.phase != RunPhase::Completed), words))
+}
+
+/// Whether the run came to an end that it is not to go on after: an earlier pod drove it there, and was lost before all
+/// was published. Each raise of `spec.retry` has it go on once.
+fn has_ended(state: &State, run: &RunDir) -> Result<bool> {
+    if !matches!(state.phase, RunPhase::Failed | RunPhase::Canceled) {
+        // What has completed has something to tidy up.
+        return Ok(false);
+    }
+    let wanted: usize = std::env::var("LOOP_RETRY").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let (decoded, _) = read_journal(&run.journal())?;
+    let again = |record: &&Record| matches!(record.event, Event::RunResumed { again: true });
+    Ok(decoded.records.iter().filter(again).count() >= wanted)
 }
 
 /// Checks what is asked for, and makes the run's journal. The spec as the user wrote it, without the types' defaults:
 /// the configuration of the base commit stands between the two.
 fn begin(place: &Place, store: &Store, object: &LoopRun, spec: &Value) -> Result<()> {
+    let mut spec = spec.clone();
+    if let Some(fields) = spec.as_object_mut() {
+        fields.retain(|name, _| !LIFECYCLE_FIELDS.contains(&name.as_str()));
+    }
     let request = Request {
         directory: place.origin(),
-        manifest: spec.clone(),
+        manifest: spec,
         // In the pod these are where the other containers expect them.
         flags: json!({
             "worktree": {"pathTemplate": format!("{WORK}/{{{{ run_branch | sanitize }}}}"), "cleanup": false},

@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
+use loop_api::names::EXIT_REFUSED;
 use loop_runner::place::Place;
 use loop_runner::sidecar::{self, Whose};
 
-#[tokio::main(flavor = "current_thread")]
+// Two threads: a push keeps one busy for as long as it takes, and the user may cancel meanwhile.
+#[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
     let place = Place::of_pod();
     if std::env::args().nth(1).as_deref() == Some("ready") {
@@ -17,5 +19,7 @@ async fn main() -> ExitCode {
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     loop_runner::say_last(&format!("{error:#}"));
-    ExitCode::FAILURE
+    // Anything else the kubelet tries again.
+    let refused = error.downcast_ref::<sidecar::Refused>().is_some();
+    if refused { ExitCode::from(u8::try_from(EXIT_REFUSED).unwrap_or(2)) } else { ExitCode::FAILURE }
 }

@@ -61,11 +61,86 @@ impl Origin {
         git(&self.folder, &["cat-file", "-e", &format!("{commit}^{{commit}}")]).is_ok()
     }
 
-    /// What a branch of the remote points at, if that is a part of the history of a commit of ours: then an earlier life
-    /// of this process pushed it.
-    pub fn pushed_before(&self, reference: &str, commit: &str) -> Option<String> {
+    /// What a branch of the remote points at, if that is a part of the history of one of these commits or refs of ours:
+    /// then an earlier life of this process pushed it.
+    pub fn pushed_before(&self, reference: &str, ours: &[&str]) -> Option<String> {
         let tip = self.tip(reference).ok().flatten()?;
-        git(&self.folder, &["merge-base", "--is-ancestor", &tip, commit]).is_ok().then_some(tip)
+        let holds = |ours: &&str| git(&self.folder, &["merge-base", "--is-ancestor", &tip, ours]).is_ok();
+        ours.iter().any(|ours| holds(ours)).then_some(tip)
+    }
+
+    /// Writes files as a commit of the clone.
+    ///
+    /// # Errors
+    /// What git says.
+    pub fn commit(
+        &self,
+        files: &[(String, Vec<u8>)],
+        parents: &[&str],
+        message: &str,
+    ) -> Result<String, String> {
+        let mut listing = String::new();
+        for (name, content) in files {
+            let blob = git_with(&self.folder, &["hash-object", "-w", "--stdin"], content, OUTPUT)?;
+            listing.push_str(&format!("100644 blob {}\t{name}\n", text(&blob)));
+        }
+        let tree = git_with(&self.folder, &["mktree"], listing.as_bytes(), OUTPUT)?;
+        let tree = text(&tree);
+        let mut arguments = vec!["-c", "user.name=Agentloop", "-c", "user.email=agentloop@localhost"];
+        arguments.extend(["commit-tree", &tree]);
+        for parent in parents {
+            arguments.extend(["-p", parent]);
+        }
+        Ok(text(&git_with(&self.folder, &arguments, message.as_bytes(), OUTPUT)?))
+    }
+
+    /// Names of the files of a commit.
+    ///
+    /// # Errors
+    /// What git says.
+    pub fn files(&self, commit: &str) -> Result<Vec<String>, String> {
+        let listing = git(&self.folder, &["ls-tree", "--name-only", "-z", commit])?;
+        Ok(listing.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// A file of a commit.
+    ///
+    /// # Errors
+    /// What git says.
+    pub fn file(&self, commit: &str, name: &str) -> Result<Vec<u8>, String> {
+        git_with(
+            &self.folder,
+            &["cat-file", "blob", &format!("{commit}:{name}")],
+            b"",
+            super::checkpoint::MOST,
+        )
+    }
+
+    /// Points a ref of the remote, and that of the clone, at a commit, wherever it pointed: for refs that are nobody
+    /// else's.
+    ///
+    /// # Errors
+    /// What git says.
+    pub fn force(&self, reference: &str, commit: &str) -> Result<(), String> {
+        git(&self.folder, &["update-ref", reference, commit])?;
+        git(&self.folder, &["push", "--quiet", "origin", &format!("+{commit}:{reference}")]).map(drop)
+    }
+
+    /// Gets such a ref from the remote.
+    ///
+    /// # Errors
+    /// What git says.
+    pub fn fetch(&self, reference: &str) -> Result<(), String> {
+        let refspec = format!("+{reference}:{reference}");
+        git(&self.folder, &["fetch", "--quiet", "--no-tags", "origin", &refspec]).map(drop)
+    }
+
+    /// Removes such a ref from the remote.
+    ///
+    /// # Errors
+    /// What git says.
+    pub fn delete(&self, reference: &str) -> Result<(), String> {
+        git(&self.folder, &["push", "--quiet", "origin", &format!(":{reference}")]).map(drop)
     }
 
     /// What a branch of the remote points at.
@@ -106,8 +181,16 @@ impl Origin {
 /// All branches of the remote, as branches of the clone.
 const HEADS: &str = "+refs/heads/*:refs/heads/*";
 
-/// Runs git without the user's and the system's configuration, and never with a question.
+fn text(output: &[u8]) -> String {
+    String::from_utf8_lossy(output).trim().to_owned()
+}
+
 fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
+    git_with(folder, arguments, b"", OUTPUT).map(|output| String::from_utf8_lossy(&output).into_owned())
+}
+
+/// Runs git without the user's and the system's configuration, and never with a question.
+fn git_with(folder: &Path, arguments: &[&str], input: &[u8], most: usize) -> Result<Vec<u8>, String> {
     let mut argv = vec!["git".to_owned()];
     argv.extend(arguments.iter().map(|&argument| argument.to_owned()));
     let mut environment = vec![
@@ -133,9 +216,12 @@ fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
     let environment: Vec<(String, String)> =
         environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let captured =
-        exec::direct(&argv, folder, &environment, b"", TIME, OUTPUT).map_err(|error| error.to_string())?;
+        exec::direct(&argv, folder, &environment, input, TIME, most).map_err(|error| error.to_string())?;
+    if captured.outcome.success() && captured.truncated {
+        return Err(format!("git {}: its output is longer than {most} bytes", arguments[0]));
+    }
     if captured.outcome.success() {
-        return Ok(String::from_utf8_lossy(&captured.stdout).into_owned());
+        return Ok(captured.stdout);
     }
     let said = String::from_utf8_lossy(&captured.stderr);
     let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -183,9 +269,11 @@ mod tests {
             "what the remote has is known"
         );
         assert_eq!(push(Some(&second), &third), Ok(Pushed::Done));
-        assert_eq!(origin.pushed_before("refs/heads/agent/new", &third), Some(third.clone()));
-        assert_eq!(origin.pushed_before("refs/heads/agent/new", &second), None, "it is not a part of that");
-        assert_eq!(origin.pushed_before("refs/heads/none", &third), None);
+        let before = |reference: &str, ours: &[&str]| origin.pushed_before(reference, ours);
+        assert_eq!(before("refs/heads/agent/new", &[&third]), Some(third.clone()));
+        assert_eq!(before("refs/heads/agent/new", &[&second]), None, "it is not a part of that");
+        assert_eq!(before("refs/heads/agent/new", &[&second, &third]), Some(third.clone()));
+        assert_eq!(before("refs/heads/none", &[&third]), None);
         git(&theirs, &["branch", "-f", "agent/new", &first]).unwrap();
         assert_eq!(push(Some(&third), &second), Ok(Pushed::Moved));
         fs::remove_dir_all(&theirs).unwrap();

@@ -9,11 +9,13 @@ use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
 use loop_api::names;
-use loop_api::run::{API_VERSION, KIND};
+use loop_api::run::{API_VERSION, CheckpointStatus, KIND};
 use loop_core::object;
 use loop_core::postmortem::Report;
 use loop_core::store::{RunDir, read_journal};
 use serde_json::{Map, Value, json};
+
+use super::Whose;
 
 /// Fields of the status that are the sidecar's.
 const FIELDS: [&str; 8] =
@@ -28,20 +30,28 @@ pub struct Publisher {
     runs: Api<DynamicObject>,
     maps: Api<ConfigMap>,
     name: String,
+    attempt: u32,
     told: Value,
 }
 
 impl Publisher {
-    /// For a run by its name.
-    pub fn new(client: &Client, namespace: &str, name: &str) -> Self {
+    /// For the run of a pod.
+    pub fn new(client: &Client, whose: &Whose) -> Self {
+        let namespace = &whose.namespace;
         let (group, version) = API_VERSION.split_once('/').unwrap_or_default();
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, KIND));
         Self {
             runs: Api::namespaced_with(client.clone(), namespace, &resource),
             maps: Api::namespaced(client.clone(), namespace),
-            name: name.to_owned(),
+            name: whose.name.clone(),
+            attempt: whose.attempt,
             told: Value::Null,
         }
+    }
+
+    /// Where the runs of the namespace are.
+    pub fn runs(&self) -> Api<DynamicObject> {
+        self.runs.clone()
     }
 
     /// The run as the API server has it.
@@ -57,10 +67,22 @@ impl Publisher {
     ///
     /// # Errors
     /// When the API server refuses.
-    pub async fn status(&mut self, run: &RunDir, with_end: bool) -> kube::Result<bool> {
-        let Some(status) = status(run, with_end).filter(|status| *status != self.told) else {
+    pub async fn status(
+        &mut self,
+        run: &RunDir,
+        checkpoint: Option<&CheckpointStatus>,
+        with_end: bool,
+    ) -> kube::Result<bool> {
+        let Some(mut status) = status(run, with_end) else { return Ok(false) };
+        if let Some(checkpoint) = checkpoint {
+            status["checkpoint"] = json!(checkpoint);
+        }
+        if let Some(result) = status.get_mut("result") {
+            result["attempt"] = json!(self.attempt);
+        }
+        if status == self.told {
             return Ok(false);
-        };
+        }
         let body = json!({"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": self.name}, "status": status});
         self.runs
             .patch_status(&self.name, &PatchParams::apply(names::SIDECAR).force(), &Patch::Apply(&body))
@@ -80,6 +102,9 @@ impl Publisher {
         let maps = [(names::summary(&self.name), &SUMMARY[..]), (names::postmortem(&self.name), &reports)];
         for (name, wanted) in maps {
             let data = files(run, wanted, &mut room);
+            if data.is_empty() {
+                continue;
+            }
             let body =
                 json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data});
             self.maps.patch(&name, &PatchParams::apply(names::SIDECAR).force(), &Patch::Apply(&body)).await?;
