@@ -12,6 +12,9 @@ pub(crate) struct Args {
     /// Runs that have a pod at the same time; further ones wait, the oldest goes first
     #[arg(long, env = "LOOP_SLOTS", default_value_t = 3, value_name = "COUNT")]
     pub(crate) slots: usize,
+    /// Seconds until the object of an ended run is deleted, unless it says otherwise; 0 = never
+    #[arg(long, env = "LOOP_TTL", default_value_t = 604_800, value_name = "SECONDS")]
+    pub(crate) ttl: u32,
     /// Image with loop-runner, loop-sidecar and loop-exec
     #[arg(long, env = "LOOP_RUNNER_IMAGE", value_name = "IMAGE")]
     pub(crate) runner_image: String,

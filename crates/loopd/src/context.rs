@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt as _;
 use futures::channel::mpsc::UnboundedSender;
 use futures::future::{BoxFuture, Shared};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt as _};
@@ -14,7 +15,7 @@ use loop_api::crd::LoopRun;
 use loop_api::names;
 
 use crate::args::Args;
-use crate::queue::{self, Entry};
+use crate::queue::{self, Entry, Pods};
 use crate::run::{self, ApplyError, Guarded, Images};
 
 /// Seconds between tries after an error: the first pause, doubled by each further error, and the longest.
@@ -28,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) slots: usize,
     runner_image: String,
     agent_image: Option<String>,
+    /// Seconds until the object of an ended run is deleted, where its spec does not say.
+    pub(crate) ttl: Option<u32>,
 }
 
 impl Settings {
@@ -37,6 +40,7 @@ impl Settings {
             slots: args.slots,
             runner_image: args.runner_image.clone(),
             agent_image: args.agent_image.clone().filter(|image| !image.is_empty()),
+            ttl: Some(args.ttl).filter(|seconds| *seconds > 0),
         }
     }
 
@@ -59,12 +63,16 @@ pub(crate) struct Context {
     listed: Shared<BoxFuture<'static, bool>>,
     runs: Store<Guarded>,
     wake: UnboundedSender<ObjectRef<Guarded>>,
-    /// Uids of runs that this process has admitted and that the cache does not show as such yet.
-    admitted: Mutex<BTreeSet<String>>,
+    /// Attempts that this process has admitted and that the cache does not show yet, by the uid of their run.
+    admitted: Mutex<BTreeMap<String, u32>>,
     /// Namespaces that have account and role.
     prepared: Mutex<BTreeSet<String>>,
     /// Errors in a row, and when the next try is due.
     failures: Mutex<HashMap<ObjectRef<Guarded>, (u32, Instant)>>,
+}
+
+fn attempt(run: &LoopRun) -> u32 {
+    run.status.as_ref().map_or(0, |status| status.attempt)
 }
 
 /// No holder of a lock leaves its content half changed.
@@ -104,9 +112,9 @@ impl Context {
     pub(crate) fn take_turn(&self, run: &LoopRun) -> bool {
         let Some(uid) = run.uid() else { return false };
         let mut admitted = lock(&self.admitted);
-        let turn = admitted.contains(&uid) || self.turns(&mut admitted).1.contains(&uid);
+        let turn = admitted.contains_key(&uid) || self.turns(&mut admitted).1.contains(&uid);
         if turn {
-            admitted.insert(uid);
+            admitted.insert(uid, attempt(run) + 1);
         }
         turn
     }
@@ -130,27 +138,37 @@ impl Context {
     }
 
     /// All runs, and the uids of those whose turn it is. Forgets admissions that the cache shows by now.
-    fn turns(&self, admitted: &mut BTreeSet<String>) -> (Vec<Arc<Guarded>>, BTreeSet<String>) {
-        let (runs, pods) = (self.runs.state(), self.pods.state());
-        let mut of_run: BTreeMap<&str, &Pod> = BTreeMap::new();
+    fn turns(&self, admitted: &mut BTreeMap<String, u32>) -> (Vec<Arc<Guarded>>, BTreeSet<String>) {
+        let (runs, pods, now) = (self.runs.state(), self.pods.state(), Timestamp::now());
+        let mut of_run: BTreeMap<&str, Pods> = BTreeMap::new();
+        let mut over: BTreeSet<(&str, String)> = BTreeSet::new();
         for pod in &pods {
-            of_run.extend(pod.labels().get(names::RUN_UID_LABEL).map(|uid| (uid.as_str(), pod.as_ref())));
-        }
-        let readable: Vec<&LoopRun> = runs.iter().filter_map(|run| run.0.as_ref().ok()).collect();
-        let mut open = BTreeSet::new();
-        let mut entries = Vec::new();
-        for run in &readable {
-            let uid = run.uid().unwrap_or_default();
-            let pod = of_run.remove(uid.as_str());
-            let able = self.settings.images(run).is_some();
-            entries.push(Entry::of(run, pod, admitted.contains(&uid), able));
-            if run.status.as_ref().is_none_or(|status| status.attempt == 0) {
-                open.insert(uid);
+            let Some(uid) = pod.labels().get(names::RUN_UID_LABEL) else { continue };
+            let seen = of_run.entry(uid).or_default();
+            if run::health::is_over(pod) {
+                over.insert((uid, pod.name_any()));
+            } else {
+                seen.alive = true;
             }
         }
-        let alive = of_run.iter().filter(|(_, pod)| !run::health::is_over(pod));
+        let mut known = BTreeSet::new();
+        let mut entries = Vec::new();
+        for run in runs.iter().filter_map(|run| run.0.as_ref().ok()) {
+            let uid = run.uid().unwrap_or_default();
+            known.insert(uid.clone());
+            let current = run.status.as_ref().map(|status| status.pod_name.clone()).unwrap_or_default();
+            let mut pods = of_run.remove(uid.as_str()).unwrap_or_default();
+            pods.over = over.contains(&(uid.as_str(), current));
+            // The cache shows it by now.
+            if admitted.get(&uid).is_some_and(|admitted| attempt(run) >= *admitted) {
+                admitted.remove(&uid);
+            }
+            let able = self.settings.images(run).is_some();
+            entries.push(Entry::of(run, pods, admitted.contains_key(&uid), able, now));
+        }
+        admitted.retain(|uid, _| known.contains(uid));
+        let alive = of_run.iter().filter(|(_, pods)| pods.alive);
         entries.extend(alive.map(|(uid, _)| Entry::orphan(uid)));
-        admitted.retain(|uid| open.contains(uid));
         let turns = queue::turns(&entries, self.settings.slots);
         (runs, turns)
     }

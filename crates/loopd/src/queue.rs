@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::Pod;
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use loop_api::crd::LoopRun;
 
-use crate::run::health;
+use crate::run::standing::{self, Standing};
 
 /// What the queue knows of a run, or of a pod whose run is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,19 +30,27 @@ pub(crate) enum Place {
     Out,
 }
 
+/// What is seen of a run beside itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Pods {
+    /// One of its pods is not over.
+    pub(crate) alive: bool,
+    /// The pod of its current attempt is there, and is over.
+    pub(crate) over: bool,
+}
+
 impl Entry {
-    /// Of a run. `pod` is its pod as last seen; `admitted` says that this process has just admitted it, which what was
-    /// seen may not show yet; one that is not `able` to start takes nobody's turn.
-    pub(crate) fn of(run: &LoopRun, pod: Option<&Pod>, admitted: bool, able: bool) -> Self {
-        let status = run.status.as_ref();
-        let ended = status.is_some_and(|status| status.phase.is_terminal() || status.result.is_some());
-        let attempted = admitted || status.is_some_and(|status| status.attempt > 0);
-        let place = match pod {
-            Some(pod) if !health::is_over(pod) => Place::Holds,
-            None if ended || run.metadata.deletion_timestamp.is_some() => Place::Out,
-            None if attempted => Place::Holds,
-            None if able => Place::Waits,
-            Some(_) | None => Place::Out,
+    /// Of a run at `now`. `admitted` says that this process has just admitted it, which what was seen may not show yet;
+    /// one that is not `able` to start takes nobody's turn.
+    pub(crate) fn of(run: &LoopRun, pods: Pods, admitted: bool, able: bool, now: Timestamp) -> Self {
+        let leaving = run.metadata.deletion_timestamp.is_some();
+        let place = match standing::of(run, now) {
+            _ if pods.alive => Place::Holds,
+            _ if leaving => Place::Out,
+            _ if admitted => Place::Holds,
+            Standing::Attempt if !pods.over => Place::Holds,
+            Standing::Wants if able => Place::Waits,
+            _ => Place::Out,
         };
         let created = run.creation_timestamp().map_or(0, |time| time.0.as_second());
         let name = format!("{}/{}", run.namespace().unwrap_or_default(), run.name_any());

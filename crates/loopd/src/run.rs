@@ -5,7 +5,9 @@ mod decide;
 pub(crate) mod health;
 mod objects;
 mod pod;
+pub(crate) mod standing;
 mod status;
+mod verdict;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +24,7 @@ use tracing::{info, warn};
 use crate::context::Context;
 use decide::{Seen, Step, decide};
 pub(crate) use pod::Images;
+use standing::Standing;
 use status::Owned;
 
 /// A run as it is watched: one that cannot be read is an error of its own and no end to the watch.
@@ -91,16 +94,19 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
     };
     let images = context.settings.images(&run);
     let before = run.status.as_ref().map(Owned::of).unwrap_or_default();
-    let waits = before.attempt == 0 && !before.phase.is_terminal();
+    let now = Timestamp::now();
+    let alive = pod.as_deref().is_some_and(|pod| !health::is_over(pod));
+    let waits = standing::of(&run, now) == Standing::Wants && !alive;
     let seen = Seen {
         run: &run,
         pod: pod.as_deref(),
         able: images.is_some(),
         turn: waits && images.is_some() && context.take_turn(&run),
         slots: context.settings.slots,
+        ttl: context.settings.ttl,
     };
-    let decision = decide(&seen, Timestamp::now());
-    let run = write(context, &run, &before, &decision.status, before.attempt == 0).await?;
+    let decision = decide(&seen, now);
+    let run = write(context, &run, &before, &decision.status).await?;
     match (decision.step, images, &pod) {
         (Step::Start, Some(images), _) => {
             if let Some(left) = context.pause_left(&run) {
@@ -109,6 +115,14 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
             start(context, &run, &decision.status, &images).await?;
         }
         (Step::Stop, _, Some(pod)) => apply::stop(&context.client, &run, pod).await?,
+        (Step::Remove, _, Some(pod)) => {
+            apply::delete_pod(&context.client, &run, &pod.name_any()).await?;
+        }
+        (Step::Discard, ..) => discard(context, &run, &decision.status).await?,
+        (Step::Expire, ..) => {
+            apply::expire(&context.client, &run).await?;
+            info!(namespace = run.namespace(), run = run.name_any(), "ended long ago, deleted");
+        }
         _ => {}
     }
     Ok(Looked::Done(decision.again))
@@ -119,8 +133,8 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
 async fn observe(run: &LoopRun, context: &Context) -> Result<Option<(LoopRun, Option<Arc<Pod>>)>, Error> {
     let owned = run.status.as_ref().map(Owned::of).unwrap_or_default();
     let mut pod = context.pod_of(run);
-    let told = run.status.as_ref().is_some_and(|status| status.result.is_some());
-    if told || owned.phase.is_terminal() || owned.pod_uid.is_empty() {
+    let ended = run.status.as_ref().is_some_and(standing::has_ended);
+    if ended || owned.pod_uid.is_empty() {
         return Ok(Some((run.clone(), pod)));
     }
     if pod.is_none() {
@@ -133,22 +147,29 @@ async fn observe(run: &LoopRun, context: &Context) -> Result<Option<(LoopRun, Op
 }
 
 /// Writes the status if it says anything new.
-async fn write(
-    context: &Context,
-    run: &LoopRun,
-    before: &Owned,
-    status: &Owned,
-    guarded: bool,
-) -> Result<LoopRun, Error> {
+async fn write(context: &Context, run: &LoopRun, before: &Owned, status: &Owned) -> Result<LoopRun, Error> {
     if before == status {
         return Ok(run.clone());
     }
+    // Who has which pod is decided on what was read, or not at all.
+    let guarded = before.attempt != status.attempt || before.pod_name != status.pod_name;
     let written = apply::status(&context.client, run, status, guarded).await?;
     if before.phase != status.phase || before.attempt != status.attempt {
         let phase = status.phase.as_str();
         info!(namespace = run.namespace(), run = run.name_any(), attempt = status.attempt, phase, "run");
     }
     Ok(written)
+}
+
+/// Deletes a pod in which nothing has begun, and gives the attempt up once it is gone.
+async fn discard(context: &Context, run: &LoopRun, status: &Owned) -> Result<(), Error> {
+    if apply::delete_pod(&context.client, run, &status.pod_name).await? {
+        return Ok(());
+    }
+    let mut released = status.clone();
+    released.release();
+    write(context, run, status, &released).await?;
+    Ok(())
 }
 
 /// Makes the pod; its uid in the status says that all is there.
@@ -160,7 +181,7 @@ async fn start(context: &Context, run: &LoopRun, status: &Owned, images: &Images
     match made.await {
         Ok(pod_uid) => {
             let made = Owned { pod_uid, ..status.clone() };
-            write(context, run, status, &made, false).await?;
+            write(context, run, status, &made).await?;
             Ok(())
         }
         Err(error) => {
@@ -168,7 +189,7 @@ async fn start(context: &Context, run: &LoopRun, status: &Owned, images: &Images
             context.forget_access(run);
             if let Some(message) = error.refusal() {
                 let refused = decide::refused(status.clone(), &message, Timestamp::now());
-                write(context, run, status, &refused, false).await?;
+                write(context, run, status, &refused).await?;
             }
             Err(error.into())
         }

@@ -2,40 +2,45 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::testing::{pod, run, uid};
+use crate::testing::{run, uid};
 
-fn place(status: &Value, pod_phase: Option<&str>, admitted: bool, able: bool) -> Place {
-    let pod = pod_phase.map(|phase| pod(&json!({"phase": phase})));
-    Entry::of(&run(1, status), pod.as_ref(), admitted, able).place
+const ALIVE: Pods = Pods { alive: true, over: false };
+const OVER: Pods = Pods { alive: false, over: true };
+const NONE: Pods = Pods { alive: false, over: false };
+
+fn entry(number: u8, status: &Value, pods: Pods, admitted: bool, able: bool) -> Entry {
+    Entry::of(&run(number, status), pods, admitted, able, Timestamp::UNIX_EPOCH)
 }
 
 #[test]
 fn a_slot_is_held_from_the_admission_until_the_pod_is_over() {
-    let admitted = json!({"attempt": 1, "phase": "Pending"});
-    let completed = json!({"attempt": 1, "phase": "Completed"});
-    let told = json!({"attempt": 1, "phase": "Running", "result": {"exitReason": "failed"}});
+    let admitted = json!({"attempt": 1, "phase": "Pending", "podName": "p"});
+    let completed = json!({"attempt": 1, "phase": "Completed", "podName": "p"});
+    let told = json!({"attempt": 1, "phase": "Running", "podName": "p", "result": {"exitReason": "failed", "attempt": 1}});
+    let between = json!({"attempt": 1, "phase": "Pending"});
     let table = [
-        (&Value::Null, None, false, true, Place::Waits),
-        (&Value::Null, None, true, true, Place::Holds),
-        (&Value::Null, None, false, false, Place::Out),
-        (&admitted, None, false, true, Place::Holds),
-        (&admitted, Some("Pending"), false, true, Place::Holds),
-        (&admitted, Some("Running"), false, true, Place::Holds),
-        (&admitted, Some("Failed"), false, true, Place::Out),
-        (&completed, Some("Running"), false, true, Place::Holds),
-        (&completed, Some("Succeeded"), false, true, Place::Out),
-        (&completed, None, false, true, Place::Out),
-        (&told, None, false, true, Place::Out),
+        (&Value::Null, NONE, false, true, Place::Waits),
+        (&Value::Null, NONE, true, true, Place::Holds),
+        (&Value::Null, NONE, false, false, Place::Out),
+        (&admitted, NONE, false, true, Place::Holds),
+        (&admitted, ALIVE, false, true, Place::Holds),
+        (&admitted, OVER, false, true, Place::Out),
+        (&between, NONE, false, true, Place::Waits),
+        (&between, ALIVE, false, true, Place::Holds),
+        (&between, NONE, true, true, Place::Holds),
+        (&completed, ALIVE, false, true, Place::Holds),
+        (&completed, OVER, false, true, Place::Out),
+        (&completed, NONE, false, true, Place::Out),
+        (&told, NONE, false, true, Place::Out),
     ];
-    for (status, pod, admitted, able, expected) in table {
-        assert_eq!(place(status, pod, admitted, able), expected, "{status} with pod {pod:?}");
+    for (status, pods, admitted, able, expected) in table {
+        assert_eq!(entry(1, status, pods, admitted, able).place, expected, "{status} with {pods:?}");
     }
 }
 
 #[test]
 fn the_oldest_go_first_and_a_pod_without_a_run_has_a_slot_too() {
-    let entries: Vec<Entry> =
-        [3, 1, 2].map(|number| Entry::of(&run(number, &Value::Null), None, false, true)).into();
+    let entries: Vec<Entry> = [3, 1, 2].map(|number| entry(number, &Value::Null, NONE, false, true)).into();
     assert_eq!(turns(&entries, 2), BTreeSet::from([uid(1), uid(2)]));
     let mut entries = entries;
     entries.push(Entry::orphan("gone"));

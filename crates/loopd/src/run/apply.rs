@@ -1,8 +1,8 @@
 //! Effects: each function writes one thing to the API server.
 
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, ServiceAccount};
 use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use loop_api::crd::LoopRun;
 use loop_api::names;
@@ -132,13 +132,25 @@ pub(crate) async fn start(
     images: &Images<'_>,
 ) -> Result<String, Error> {
     let maps: Api<ConfigMap> = namespaced(client, run);
-    for map in objects::config_maps(run, None) {
-        create(&maps, run, "ConfigMap", &map).await?;
+    for name in objects::maps(run) {
+        // Before there is a pod, which would work for nothing.
+        let found = maps.get_opt(&name).await.map_err(failed("read ConfigMap", &name))?;
+        if found.is_some_and(|found| !belongs(&found, run)) {
+            return Err(Error::Foreign { kind: "ConfigMap", name });
+        }
+    }
+    if let Some(claim) = objects::claim(run) {
+        let claims: Api<PersistentVolumeClaim> = namespaced(client, run);
+        create(&claims, run, "PersistentVolumeClaim", &claim).await?;
     }
     let pods: Api<Pod> = namespaced(client, run);
     let pod = create(&pods, run, "Pod", &pod(run, attempt, images)).await?;
     let uid = pod.uid().unwrap_or_default();
-    for map in objects::config_maps(run, Some(&uid)) {
+    for map in objects::config_maps(run, &uid) {
+        let found = create(&maps, run, "ConfigMap", &map).await?;
+        if found.metadata.annotations == map.metadata.annotations {
+            continue;
+        }
         let name = map.name_any();
         let patch = json!({"metadata": {"annotations": map.metadata.annotations}});
         maps.patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
@@ -170,6 +182,39 @@ pub(crate) async fn stop(client: &Client, run: &LoopRun, pod: &Pod) -> Result<()
     }
 }
 
+/// Deletes a pod of the run by its name; says whether it was there.
+pub(crate) async fn delete_pod(client: &Client, run: &LoopRun, name: &str) -> Result<bool, Error> {
+    let pods: Api<Pod> = namespaced(client, run);
+    let Some(pod) = pods.get_opt(name).await.map_err(failed("read pod", name))? else { return Ok(false) };
+    if !belongs(&pod, run) {
+        return Ok(false);
+    }
+    if pod.metadata.deletion_timestamp.is_some() {
+        return Ok(true);
+    }
+    match pods.delete(name, &DeleteParams::default()).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
+        other => other.map(|_| true).map_err(failed("delete pod", name)),
+    }
+}
+
+/// Deletes the run itself, and no other of its name.
+pub(crate) async fn expire(client: &Client, run: &LoopRun) -> Result<(), Error> {
+    let name = run.name_any();
+    let runs: Api<LoopRun> = namespaced(client, run);
+    let preconditions = Preconditions { uid: run.uid(), resource_version: run.resource_version() };
+    let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+    match runs.delete(&name, &parameters).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        other => other.map(|_| ()).map_err(failed("delete run", &name)),
+    }
+}
+
+fn belongs<K: Resource>(object: &K, run: &LoopRun) -> bool {
+    let uid = run.uid().unwrap_or_default();
+    object.owner_references().iter().any(|owner| owner.uid == uid && owner.controller == Some(true))
+}
+
 /// Makes an object of the run; one of its name that is there already must be the run's own.
 async fn create<K>(api: &Api<K>, run: &LoopRun, kind: &'static str, object: &K) -> Result<K, Error>
 where
@@ -181,10 +226,7 @@ where
         other => return other.map_err(failed(&format!("create {kind}"), &name)),
     }
     let found = api.get(&name).await.map_err(failed(&format!("read {kind}"), &name))?;
-    let uid = run.uid().unwrap_or_default();
-    let ours =
-        found.owner_references().iter().any(|owner| owner.uid == uid && owner.controller == Some(true));
-    if ours { Ok(found) } else { Err(Error::Foreign { kind, name }) }
+    if belongs(&found, run) { Ok(found) } else { Err(Error::Foreign { kind, name }) }
 }
 
 fn unless_there<K>(made: kube::Result<K>) -> kube::Result<()> {

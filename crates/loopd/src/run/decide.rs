@@ -7,25 +7,41 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use loop_api::crd::LoopRun;
 use loop_api::names;
-use loop_api::phase::{ExitReason, RunPhase};
-use loop_api::run::{RunResult, condition_reason, rfc3339};
+use loop_api::phase::RunPhase;
+use loop_api::run::{CheckpointStore, LoopRunStatus, RunState, rfc3339};
 
-use super::health::{self, Health, Stage};
-use super::status::{ADMITTED, COMPLETE, FAILED, Owned, RECONCILING, STALLED, Said, VERIFIED, said};
+use super::health::{self, Health, Outcome, Stage};
+use super::standing::{self, MOST_LOST, Standing};
+use super::status::{ADMITTED, CANCELING, Owned, PAUSING, RECONCILING, said};
+pub(crate) use super::verdict::Step;
+use super::verdict::{self, GIVEN, LATER, NOT_MADE, SELDOM, Verdict};
+
+/// Seconds that a canceled run has to publish what it came to.
+const CANCEL_SECONDS: i64 = 90;
+/// Seconds that a run that is to pause has to come to the end of its step; the engine itself stops it after 600.
+const PAUSE_SECONDS: i64 = 900;
+/// Seconds beyond a run's deadline, which the engine keeps too, to publish what it came to.
+const DEADLINE_SLACK: i64 = 180;
+/// Seconds that a pod may take to end after it told its result.
+const LEAVE_SECONDS: i64 = 300;
+/// What a deadline of 0 means in seconds.
+const LONGEST: u32 = 86_400;
 
 /// What was seen of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen<'a> {
     /// The run itself.
     pub(crate) run: &'a LoopRun,
-    /// Its pod.
+    /// The pod of its current attempt.
     pub(crate) pod: Option<&'a Pod>,
     /// Whether there is an image for its agent.
     pub(crate) able: bool,
-    /// Whether it may start, while it has no slot yet.
+    /// Whether it may start, while it wants a slot.
     pub(crate) turn: bool,
     /// Slots in all.
     pub(crate) slots: usize,
+    /// Seconds until the object of an ended run is deleted, where its spec does not say.
+    pub(crate) ttl: Option<u32>,
 }
 
 /// What follows.
@@ -39,24 +55,9 @@ pub(crate) struct Decision {
     pub(crate) again: Duration,
 }
 
-/// What is to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Nothing.
-    Nothing,
-    /// The pod and what it needs are made, or found made.
-    Start,
-    /// The pod, which would go on for ever, is ended; its logs stay.
-    Stop,
-}
-
-const SOON: Duration = Duration::from_secs(15);
-const LATER: Duration = Duration::from_secs(60);
-const SELDOM: Duration = Duration::from_secs(300);
-const HARDLY: Duration = Duration::from_secs(3600);
-
 /// Decides at `now`.
 pub(crate) fn decide(seen: &Seen<'_>, now: Timestamp) -> Decision {
+    let before = seen.run.status.clone().unwrap_or_default();
     let mut status = seen.run.status.as_ref().map(Owned::of).unwrap_or_default();
     let generation = seen.run.metadata.generation.unwrap_or_default();
     let time = rfc3339(now.as_millisecond());
@@ -66,12 +67,14 @@ pub(crate) fn decide(seen: &Seen<'_>, now: Timestamp) -> Decision {
         let started = health.as_ref().and_then(|health| health.started);
         status.start_time = started.map(|started| rfc3339(started.as_millisecond()));
     }
-    let verdict = verdict(seen, &mut status, health.as_ref());
+    let verdict = verdict(seen, &before, &mut status, health.as_ref(), now);
     status.phase = verdict.phase;
     if let Some(conditions) = verdict.conditions {
         status.set(&conditions, generation, &time);
     }
-    if status.phase.is_terminal() && status.completion_time.is_none() {
+    if !status.phase.is_terminal() {
+        status.completion_time = None;
+    } else if status.completion_time.is_none() {
         status.completion_time = Some(time);
     }
     Decision { status, step: verdict.step, again: verdict.again }
@@ -85,186 +88,242 @@ pub(crate) fn refused(mut status: Owned, message: &str, now: Timestamp) -> Owned
     status
 }
 
-/// Reason of a run whose pod the API server refused.
-const NOT_MADE: &str = "PodNotMade";
-/// Message of a run that was admitted.
-const GIVEN: &str = "the run has a slot";
-
-/// What is to be said and done.
-struct Verdict {
-    phase: RunPhase,
-    /// `None` = they stay as they are.
-    conditions: Option<Vec<Said>>,
-    step: Step,
-    again: Duration,
-}
-
-fn verdict(seen: &Seen<'_>, status: &mut Owned, health: Option<&Health>) -> Verdict {
-    let result = seen.run.status.as_ref().and_then(|status| status.result.as_ref());
-    if let Some(result) = result.filter(|result| !result.exit_reason.is_empty()) {
-        return ended(result, health);
+fn verdict(
+    seen: &Seen<'_>,
+    before: &LoopRunStatus,
+    status: &mut Owned,
+    health: Option<&Health>,
+    now: Timestamp,
+) -> Verdict {
+    if standing::has_ended(before) {
+        return ended(seen, before, status, health, now);
     }
-    if status.phase.is_terminal() {
-        let alive = health.is_some_and(|health| health.stage != Stage::Over);
-        let (step, again) = if alive { (Step::Stop, LATER) } else { (Step::Nothing, HARDLY) };
-        return Verdict { phase: status.phase, conditions: None, step, again };
+    if before.pod_name.is_empty() {
+        return between(seen, status, now);
     }
-    if status.attempt == 0 {
-        return admission(seen, status);
-    }
-    match (health, status.pod_uid.is_empty()) {
+    match (health, before.pod_uid.is_empty()) {
+        (_, true) if seen.run.spec.state != RunState::Running => {
+            Verdict::unchanged(status.phase, Step::Discard, verdict::SOON)
+        }
         // The pod may be there all the same: its making is repeated until its uid is in the status.
         (_, true) if seen.able => {
-            let verdict = making(&status.pod_name);
+            let verdict = verdict::making(&status.pod_name);
             // What was refused stays said until it is no longer refused: a status that went to and fro would wake the
             // operator with each of its own writes.
             let refused = status.conditions.iter().any(|condition| condition.reason == NOT_MADE);
             Verdict { conditions: verdict.conditions.filter(|_| !refused), ..verdict }
         }
-        (_, true) => no_image(true),
-        (Some(health), false) => follow(health, &status.pod_name),
-        (None, false) => failed(
-            "PodGone",
-            &format!(
-                "pod {} was deleted before the run had ended; to try again, make the run anew",
-                status.pod_name
-            ),
-            Step::Nothing,
-        ),
+        (_, true) => verdict::no_image(true),
+        (Some(health), false) => follow(seen, before, status, health, now),
+        (None, false) => {
+            let message = format!("pod {} was deleted before the run had ended", status.pod_name);
+            over(seen, before, status, Outcome::Lost, ("PodGone", &message))
+        }
+    }
+}
+
+/// A run that has ended: it goes on if its user wants it to, and it is deleted when its time has come.
+fn ended(
+    seen: &Seen<'_>,
+    before: &LoopRunStatus,
+    status: &mut Owned,
+    health: Option<&Health>,
+    now: Timestamp,
+) -> Verdict {
+    let alive = health.is_some_and(|health| health.stage != Stage::Over);
+    if standing::is_retried(seen.run, before) && !alive {
+        return admission(seen, status);
+    }
+    let told = standing::result(before).map(verdict::ended);
+    let verdict = told.unwrap_or_else(|| Verdict::unchanged(status.phase, Step::Nothing, verdict::HARDLY));
+    let since = status.completion_time.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
+    let since = since.map_or(0, |since| now.as_second() - since.as_second());
+    if alive {
+        // One that told its result ends by itself; any other may go on for ever.
+        let stop = standing::result(before).is_none() || since > LEAVE_SECONDS;
+        let step = if stop { Step::Stop } else { Step::Nothing };
+        return Verdict { step, again: LATER, ..verdict };
+    }
+    let ttl = seen.run.spec.ttl_seconds_after_finished.or(seen.ttl).filter(|_| !is_tracked(seen.run));
+    match ttl.map(|ttl| i64::from(ttl) - since) {
+        // What was just written has to be seen before it goes.
+        Some(left) if left <= 0 && before.completion_time.is_some() => {
+            Verdict { step: Step::Expire, again: LATER, ..verdict }
+        }
+        Some(left) => Verdict { again: verdict.again.min(seconds(left.max(1))), ..verdict },
+        None => verdict,
+    }
+}
+
+/// Whether Flux, Argo CD or Helm look after an object; they would make it anew, and it would run again.
+fn is_tracked(run: &LoopRun) -> bool {
+    const LABELS: [&str; 3] =
+        ["kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name", "app.kubernetes.io/instance"];
+    LABELS.iter().any(|label| run.labels().contains_key(*label))
+        || run.annotations().contains_key("argocd.argoproj.io/tracking-id")
+}
+
+/// A run that has no attempt.
+fn between(seen: &Seen<'_>, status: &mut Owned, now: Timestamp) -> Verdict {
+    match (seen.run.spec.state, standing::of(seen.run, now)) {
+        (RunState::Canceled, _) => verdict::canceled("canceled while it had no pod", Step::Nothing),
+        (RunState::Paused, _) => verdict::paused("the run is paused", Step::Nothing),
+        // What was said of the loss stays said.
+        (_, Standing::Later(due)) => {
+            let left = seconds((due.as_second() - now.as_second()).max(1));
+            Verdict::unchanged(RunPhase::Pending, Step::Nothing, left)
+        }
+        _ => admission(seen, status),
     }
 }
 
 fn admission(seen: &Seen<'_>, status: &mut Owned) -> Verdict {
     if !seen.able {
-        return no_image(false);
+        return verdict::no_image(false);
     }
     if !seen.turn {
-        let message = match seen.slots {
-            0 => "the operator has no slots; start it with --slots 1 or more".to_owned(),
-            1 => "the operator's only slot is taken; this run starts when those before it have ended"
-                .to_owned(),
-            slots => {
-                format!(
-                    "all {slots} slots of the operator are taken; this run starts when older ones have ended"
-                )
-            }
-        };
-        return Verdict {
-            phase: RunPhase::Pending,
-            conditions: Some(vec![
-                said(ADMITTED, false, "Waiting", &message),
-                said(RECONCILING, true, "Waiting", &message),
-            ]),
-            step: Step::Nothing,
-            again: LATER,
-        };
+        return verdict::no_slot(seen.slots);
     }
-    status.attempt = 1;
-    status.pod_name = names::pod(&seen.run.name_any(), &seen.run.uid().unwrap_or_default(), 1);
-    making(&status.pod_name)
-}
-
-fn making(pod: &str) -> Verdict {
-    going(RunPhase::Pending, "PodStarting", &format!("pod {pod} is made"), Step::Start)
-}
-
-/// A run that names no image, where the operator has none either.
-fn no_image(admitted: bool) -> Verdict {
-    let message = "no image says where agent and gates work: make the run anew with spec.agent.image, or start the \
-                   operator with --agent-image";
-    let given = if admitted { GIVEN } else { message };
-    Verdict {
-        phase: RunPhase::Pending,
-        conditions: Some(vec![
-            said(ADMITTED, admitted, if admitted { "Admitted" } else { "NoAgentImage" }, given),
-            said(STALLED, true, "NoAgentImage", message),
-        ]),
-        step: Step::Nothing,
-        again: SELDOM,
+    if seen.run.spec.retry > status.observed_retry {
+        status.observed_retry = seen.run.spec.retry;
+        status.lost = None;
     }
+    status.attempt += 1;
+    status.pod_uid.clear();
+    status.pod_name = names::pod(&seen.run.name_any(), &seen.run.uid().unwrap_or_default(), status.attempt);
+    verdict::making(&status.pod_name)
 }
 
 /// A run whose pod is there.
-fn follow(health: &Health, pod: &str) -> Verdict {
-    match (health.stage, &health.trouble) {
-        (Stage::Over | Stage::Broken, trouble) => {
-            let step = if health.stage == Stage::Broken { Step::Stop } else { Step::Nothing };
-            let (reason, message) = trouble
-                .as_ref()
-                .map_or(("PodFailed", "its pod failed"), |trouble| (&trouble.reason, &trouble.message));
-            failed(reason, message, step)
+fn follow(
+    seen: &Seen<'_>,
+    before: &LoopRunStatus,
+    status: &mut Owned,
+    health: &Health,
+    now: Timestamp,
+) -> Verdict {
+    let trouble = health.trouble.as_ref().map(|trouble| (trouble.reason.as_str(), trouble.message.as_str()));
+    let wish = seen.run.spec.state;
+    match health.stage {
+        Stage::Over | Stage::Broken => {
+            let verdict = over(
+                seen,
+                before,
+                status,
+                health.outcome,
+                trouble.unwrap_or(("PodFailed", "its pod failed")),
+            );
+            if health.stage == Stage::Broken {
+                Verdict { step: Step::Stop, again: LATER, ..verdict }
+            } else {
+                verdict
+            }
         }
-        (Stage::Starting, Some(trouble)) => {
-            going(RunPhase::Pending, &trouble.reason, &trouble.message, Step::Nothing)
+        // Nothing has begun, so nothing is lost.
+        Stage::Starting if wish != RunState::Running => {
+            Verdict::unchanged(status.phase, Step::Discard, verdict::SOON)
         }
-        (Stage::Starting, None) => {
-            going(RunPhase::Pending, "PodStarting", &format!("pod {pod} starts"), Step::Nothing)
+        Stage::Starting => {
+            let starts = format!("pod {} starts", status.pod_name);
+            let (reason, message) = trouble.unwrap_or(("PodStarting", &starts));
+            verdict::going(RunPhase::Pending, reason, message, Step::Nothing)
         }
-        (Stage::Running, Some(trouble)) => {
-            going(RunPhase::Running, &trouble.reason, &trouble.message, Step::Nothing)
-        }
-        (Stage::Running, None) => {
-            going(RunPhase::Running, "Running", &format!("the loop runs in pod {pod}"), Step::Nothing)
+        Stage::Running => {
+            let runs = format!("the loop runs in pod {}", status.pod_name);
+            let (reason, message) = trouble.unwrap_or(("Running", &runs));
+            let going = verdict::going(RunPhase::Running, reason, message, Step::Nothing);
+            bounded(seen, status, going, now)
         }
     }
 }
 
-fn going(phase: RunPhase, reason: &str, message: &str, step: Step) -> Verdict {
-    Verdict {
-        phase,
-        conditions: Some(vec![
-            said(ADMITTED, true, "Admitted", GIVEN),
-            said(RECONCILING, true, reason, message),
-        ]),
-        step,
-        again: if phase == RunPhase::Running { SELDOM } else { SOON },
-    }
-}
-
-fn failed(reason: &str, message: &str, step: Step) -> Verdict {
-    Verdict {
-        phase: RunPhase::Failed,
-        conditions: Some(vec![
-            said(ADMITTED, true, "Admitted", GIVEN),
-            said(RECONCILING, false, reason, "the run has ended"),
-            said(FAILED, true, reason, message),
-            said(STALLED, true, reason, message),
-        ]),
-        step,
-        again: if step == Step::Nothing { HARDLY } else { LATER },
-    }
-}
-
-/// A run whose sidecar has told how it ended.
-fn ended(result: &RunResult, health: Option<&Health>) -> Verdict {
-    let reason = condition_reason(&result.exit_reason);
-    let again = if health.is_some_and(|health| health.stage != Stage::Over) { LATER } else { HARDLY };
-    let done = |phase, conditions: [Said; 2]| {
-        let mut all = vec![
-            said(ADMITTED, true, "Admitted", GIVEN),
-            said(RECONCILING, false, &reason, "the run has ended"),
-        ];
-        all.extend(conditions);
-        Verdict { phase, conditions: Some(all), step: Step::Nothing, again }
+/// A run under way has until its deadline, and until then or a little while to obey its user.
+fn bounded(seen: &Seen<'_>, status: &Owned, mut verdict: Verdict, now: Timestamp) -> Verdict {
+    let left = |since: Option<Timestamp>, limit: i64| {
+        since.map_or(limit, |since| since.as_second() + limit - now.as_second())
     };
-    if result.exit_reason == ExitReason::CompletePlan.as_str() {
-        let (verified, why, level) = match result.evidence.as_str() {
-            "" => (false, "NoEvidence", "the result names no evidence".to_owned()),
-            "Unverified" => (false, "AllowUnverified", "evidence level Unverified".to_owned()),
-            level => (true, "Granted", format!("evidence level {level}")),
-        };
-        let granted = said(COMPLETE, true, &reason, "completion was granted");
-        return done(RunPhase::Completed, [granted, said(VERIFIED, verified, why, &level)]);
+    let wish = match seen.run.spec.state {
+        RunState::Running => None,
+        RunState::Paused => Some((PAUSING, PAUSE_SECONDS, "the loop stops at the end of its step")),
+        RunState::Canceled => {
+            Some((CANCELING, CANCEL_SECONDS, "the loop stops, and publishes what it came to"))
+        }
+    };
+    if let Some((kind, limit, message)) = wish {
+        let left = left(status.since(kind), limit);
+        let asked = said(kind, true, "Asked", message);
+        verdict.conditions.get_or_insert_default().push(asked);
+        verdict.again = verdict.again.min(seconds(left.max(1)));
+        if left <= 0 {
+            // Its end is then that of a pod which the user wanted to end.
+            return Verdict { step: Step::Stop, again: LATER, ..verdict };
+        }
     }
-    let message = result.message.as_str();
-    if result.exit_reason == ExitReason::Canceled.as_str() {
-        let complete = said(COMPLETE, false, &reason, message);
-        return done(
-            RunPhase::Canceled,
-            [complete, said(VERIFIED, false, &reason, "completion was not granted")],
+    let Some(limit) = seen.run.spec.limits.active_deadline_seconds else { return verdict };
+    let limit = if limit == 0 { LONGEST } else { limit };
+    let left = left(status.since(ADMITTED), i64::from(limit) + DEADLINE_SLACK);
+    if left <= 0 {
+        let message = format!("the run did not end by itself at its deadline of {limit} s, and was ended");
+        return verdict::failed("TimedOut", &message, Step::Stop);
+    }
+    Verdict { again: verdict.again.min(seconds(left)), ..verdict }
+}
+
+/// A run whose pod has ended, or is gone, without a result.
+fn over(
+    seen: &Seen<'_>,
+    before: &LoopRunStatus,
+    status: &mut Owned,
+    outcome: Outcome,
+    (reason, message): (&str, &str),
+) -> Verdict {
+    match (seen.run.spec.state, outcome) {
+        (_, Outcome::Refused) => verdict::failed(reason, message, Step::Nothing),
+        (RunState::Canceled, _) => verdict::canceled(&format!("canceled; {message}"), Step::Nothing),
+        (RunState::Paused, Outcome::Paused) => {
+            status.release();
+            verdict::paused("the run is paused", Step::Remove)
+        }
+        (RunState::Paused, Outcome::Lost) => {
+            status.release();
+            verdict::paused(&format!("the run is paused at its last checkpoint: {message}"), Step::Remove)
+        }
+        (RunState::Running, Outcome::Paused) => {
+            status.release();
+            verdict::waiting("Waiting", "the run was paused, and is to go on", Duration::from_secs(1))
+        }
+        (RunState::Running, Outcome::Lost) => lost(seen, before, status, reason, message),
+    }
+}
+
+/// An attempt that lost its pod: the next one goes on from the last checkpoint, after a pause if it is not the first.
+fn lost(seen: &Seen<'_>, before: &LoopRunStatus, status: &mut Owned, reason: &str, message: &str) -> Verdict {
+    let lost = standing::one_more(before);
+    status.lost = Some(lost);
+    if lost.attempts >= MOST_LOST {
+        let message = format!(
+            "{MOST_LOST} attempts in a row were lost in iteration {}, the last one: {message}",
+            lost.iteration
         );
+        return verdict::failed("AttemptsLost", &message, Step::Nothing);
     }
-    done(RunPhase::Failed, [said(FAILED, true, &reason, message), said(STALLED, true, &reason, message)])
+    status.release();
+    let store = seen.run.spec.checkpoint.store;
+    let from = match (store, before.checkpoint.is_some()) {
+        (CheckpointStore::Volume, _) => "goes on from its volume",
+        (CheckpointStore::Branch, true) => "goes on from the last checkpoint",
+        (CheckpointStore::Branch, false) => "begins anew, as there is no checkpoint yet",
+        (CheckpointStore::None, _) => "begins anew, as spec.checkpoint.store is None",
+    };
+    let pause = standing::pause(lost.attempts);
+    let after = if pause.is_zero() { String::new() } else { format!(" after {} s", pause.as_secs()) };
+    let attempt = status.attempt;
+    let message = format!("attempt {attempt} was lost: {message}; attempt {} {from}{after}", attempt + 1);
+    verdict::waiting(reason, &message, pause.clamp(Duration::from_secs(1), SELDOM))
+}
+
+fn seconds(seconds: i64) -> Duration {
+    Duration::from_secs(seconds.max(0).unsigned_abs())
 }
 
 #[cfg(test)]

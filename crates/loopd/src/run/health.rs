@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use kube::ResourceExt as _;
+use loop_api::names;
 
 /// Containers whose own words end a run, whenever they come.
 const SIDECAR: &str = "sidecar";
@@ -20,6 +21,19 @@ pub(crate) struct Health {
     pub(crate) trouble: Option<Trouble>,
     /// When the runner began.
     pub(crate) started: Option<Timestamp>,
+    /// What its end without a result means; of a pod that goes on, what it would mean if it was gone.
+    pub(crate) outcome: Outcome,
+}
+
+/// What the end of a pod without a result means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The run was paused.
+    Paused,
+    /// Somebody has to put something right.
+    Refused,
+    /// Another pod can go on.
+    Lost,
 }
 
 /// How far a pod is.
@@ -66,7 +80,19 @@ pub(crate) fn of(pod: &Pod, now: Timestamp) -> Health {
         let waiting = statuses(pod).find_map(|status| waiting(pod, status));
         (stage, waiting.or_else(|| unplaced(pod)).or_else(|| unprepared(pod, now)))
     };
-    Health { stage, trouble, started }
+    let outcome = if stage == Stage::Broken { Outcome::Refused } else { outcome(pod) };
+    Health { stage, trouble, started, outcome }
+}
+
+/// By the exit code of the runner.
+fn outcome(pod: &Pod) -> Outcome {
+    let runner = statuses(pod).find(|status| status.name == RUNNER);
+    let ended = runner.and_then(|status| status.state.as_ref()?.terminated.as_ref());
+    match ended.map(|ended| ended.exit_code) {
+        Some(names::EXIT_PAUSED) => Outcome::Paused,
+        Some(names::EXIT_REFUSED) => Outcome::Refused,
+        _ => Outcome::Lost,
+    }
 }
 
 fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
@@ -97,8 +123,13 @@ fn failure(status: &ContainerStatus) -> Option<(i32, &str)> {
 /// A container that the kubelet starts again and again, but that has said why it cannot do its work. An agent's or a
 /// gate's container is the loop's business once the runner has begun.
 fn last_words(status: &ContainerStatus, begun: bool) -> Option<Trouble> {
-    let (_, message) = failure(status).filter(|(_, message)| !message.is_empty())?;
-    let ends = status.name == SIDECAR || (status.name != RUNNER && !begun);
+    let (code, message) = failure(status).filter(|(_, message)| !message.is_empty())?;
+    // A sidecar that has another reason is started again, and may get on then.
+    let ends = match status.name.as_str() {
+        SIDECAR => code == names::EXIT_REFUSED,
+        RUNNER => false,
+        _ => !begun,
+    };
     ends.then(|| trouble(&failed(&status.name), format!("{}: {message}", status.name)))
 }
 
@@ -218,10 +249,7 @@ fn ending(pod: &Pod) -> Trouble {
     let said = said.join("; ");
     trouble(
         reason,
-        format!(
-            "pod {name} ended without a result: {said} (kubectl logs {name} --all-containers); to try again, make the \
-             run anew"
-        ),
+        format!("pod {name} ended without a result: {said} (kubectl logs {name} --all-containers)"),
     )
 }
 

@@ -2,14 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolumeClaim, PersistentVolumeClaimSpec, ServiceAccount, VolumeResourceRequirements,
+};
 use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
 use loop_api::crd::LoopRun;
 use loop_api::names;
+use loop_api::run::CheckpointStore;
 
 use super::pod::metadata;
+
+/// Size of a volume for checkpoints, where the run names none.
+const SIZE: &str = "10Gi";
 
 /// Metadata of what all runs of a namespace share; nothing owns it.
 fn shared(namespace: &str) -> ObjectMeta {
@@ -49,16 +56,43 @@ pub(crate) fn role_binding(namespace: &str) -> RoleBinding {
     }
 }
 
-/// The `ConfigMaps` of a run, still empty; `pod_uid` names the pod that may fill them, once there is one.
-pub(crate) fn config_maps(run: &LoopRun, pod_uid: Option<&str>) -> [ConfigMap; 2] {
+/// Names of the `ConfigMaps` of a run.
+pub(crate) fn maps(run: &LoopRun) -> [String; 2] {
     let name = run.name_any();
-    [names::summary(&name), names::postmortem(&name)].map(|name| ConfigMap {
+    [names::summary(&name), names::postmortem(&name)]
+}
+
+/// The `ConfigMaps` of a run, still empty, for the pod that may fill them.
+pub(crate) fn config_maps(run: &LoopRun, pod_uid: &str) -> [ConfigMap; 2] {
+    maps(run).map(|name| ConfigMap {
         metadata: ObjectMeta {
             name: Some(name),
-            annotations: pod_uid
-                .map(|uid| BTreeMap::from([(names::POD_UID_ANNOTATION.into(), uid.to_owned())])),
+            annotations: Some(BTreeMap::from([(names::POD_UID_ANNOTATION.into(), pod_uid.to_owned())])),
             ..metadata(run)
         },
+        ..Default::default()
+    })
+}
+
+/// The volume of a run that keeps its checkpoints on one. It is deleted with the run.
+pub(crate) fn claim(run: &LoopRun) -> Option<PersistentVolumeClaim> {
+    let checkpoint = &run.spec.checkpoint;
+    if checkpoint.store != CheckpointStore::Volume {
+        return None;
+    }
+    let wanted = checkpoint.volume.clone().unwrap_or_default();
+    let size = Quantity(wanted.size.unwrap_or_else(|| SIZE.into()));
+    Some(PersistentVolumeClaim {
+        metadata: ObjectMeta { name: Some(names::claim(&run.name_any())), ..metadata(run) },
+        spec: Some(PersistentVolumeClaimSpec {
+            access_modes: Some(vec!["ReadWriteOnce".into()]),
+            resources: Some(VolumeResourceRequirements {
+                requests: Some(BTreeMap::from([("storage".into(), size)])),
+                ..Default::default()
+            }),
+            storage_class_name: wanted.storage_class_name,
+            ..Default::default()
+        }),
         ..Default::default()
     })
 }

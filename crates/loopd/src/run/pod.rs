@@ -27,6 +27,7 @@ pub(crate) struct Images<'a> {
 
 /// The pod of an attempt at a run.
 pub(crate) fn pod(run: &LoopRun, attempt: u32, images: &Images<'_>) -> Pod {
+    let claim = super::objects::claim(run).and_then(|claim| claim.metadata.name);
     let secret = run.spec.repository.secret_ref.as_ref().map(|secret| secret.name.as_str());
     Pod {
         metadata: ObjectMeta {
@@ -58,7 +59,7 @@ pub(crate) fn pod(run: &LoopRun, attempt: u32, images: &Images<'_>) -> Pod {
             }),
             service_account_name: Some(names::RUN_ROLE.into()),
             termination_grace_period_seconds: Some(GRACE_SECONDS),
-            volumes: Some(volumes::all(secret)),
+            volumes: Some(volumes::all(secret, claim.as_deref())),
             ..Default::default()
         }),
         status: None,

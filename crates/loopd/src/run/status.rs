@@ -1,15 +1,20 @@
 //! The operator's part of a run's status, and its conditions.
 
+use jiff::Timestamp;
 use loop_api::phase::RunPhase;
-use loop_api::run::{Condition, LoopRunStatus};
+use loop_api::run::{Condition, LoopRunStatus, LostAttempts};
 use serde::Serialize;
 
 /// Conditions that the operator writes, in the order in which they stand.
-const TYPES: [&str; 6] = [ADMITTED, RECONCILING, COMPLETE, VERIFIED, FAILED, STALLED];
+const TYPES: [&str; 8] = [ADMITTED, RECONCILING, PAUSING, CANCELING, COMPLETE, VERIFIED, FAILED, STALLED];
 /// Whether the run was given a slot.
 pub(crate) const ADMITTED: &str = "Admitted";
 /// Whether something is still to come (kstatus).
 pub(crate) const RECONCILING: &str = "Reconciling";
+/// Whether the pod is to end because the user has the run pause; its time is when that began.
+pub(crate) const PAUSING: &str = "Pausing";
+/// The same of a run that is canceled.
+pub(crate) const CANCELING: &str = "Canceling";
 /// Whether the run ended with its completion granted.
 pub(crate) const COMPLETE: &str = "Complete";
 /// Whether evidence stands behind the completion.
@@ -37,6 +42,12 @@ pub(crate) struct Owned {
     /// Uid of that pod.
     #[serde(rename = "podUID", skip_serializing_if = "String::is_empty")]
     pub(crate) pod_uid: String,
+    /// Attempts lost in a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lost: Option<LostAttempts>,
+    /// The `spec.retry` that the attempt answers.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) observed_retry: u32,
     /// When the loop began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) start_time: Option<String>,
@@ -59,9 +70,23 @@ impl Owned {
             attempt: status.attempt,
             pod_name: status.pod_name.clone(),
             pod_uid: status.pod_uid.clone(),
+            lost: status.lost,
+            observed_retry: status.observed_retry,
             start_time: status.start_time.clone(),
             completion_time: status.completion_time.clone(),
         }
+    }
+
+    /// Gives the attempt up: its pod is over, gone, or about to be.
+    pub(crate) fn release(&mut self) {
+        self.pod_name.clear();
+        self.pod_uid.clear();
+    }
+
+    /// Since when a condition holds.
+    pub(crate) fn since(&self, kind: &str) -> Option<Timestamp> {
+        let held = |condition: &&Condition| condition.kind == kind && condition.status == "True";
+        self.conditions.iter().find(held)?.last_transition_time.parse().ok()
     }
 
     /// Puts new conditions in the place of all old ones. Where a status stays what it was, so does its time.
@@ -82,6 +107,12 @@ impl Owned {
             });
         }
     }
+}
+
+// Serde wants a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A condition without its time.

@@ -8,8 +8,28 @@ fn now() -> Timestamp {
 }
 
 fn decided(status: &Value, pod: Option<&Pod>, able: bool, turn: bool) -> Decision {
-    let run = run(1, status);
-    decide(&Seen { run: &run, pod, able, turn, slots: 3 }, now())
+    wished(status, pod, turn, able, |_| {})
+}
+
+/// With another wish of the user.
+fn wished(
+    status: &Value,
+    pod: Option<&Pod>,
+    turn: bool,
+    able: bool,
+    wish: impl Fn(&mut LoopRun),
+) -> Decision {
+    let mut run = run(1, status);
+    wish(&mut run);
+    decide(&Seen { run: &run, pod, able, turn, slots: 3, ttl: Some(3600) }, now())
+}
+
+fn pausing(run: &mut LoopRun) {
+    run.spec.state = RunState::Paused;
+}
+
+fn canceling(run: &mut LoopRun) {
+    run.spec.state = RunState::Canceled;
 }
 
 /// Conditions as `Type=Status/Reason`.
@@ -28,6 +48,14 @@ fn with(extra: &Value) -> Value {
     let mut status = started();
     status.as_object_mut().expect("fields").extend(extra.as_object().expect("fields").clone());
     status
+}
+
+fn over(code: i32) -> Pod {
+    let runner = json!({
+        "name": "runner", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"terminated": {"exitCode": code, "message": "words"}},
+    });
+    pod(&json!({"phase": "Failed", "containerStatuses": [runner]}))
 }
 
 fn running() -> Pod {
@@ -64,9 +92,136 @@ fn a_pod_is_made_until_its_uid_is_in_the_status_and_never_again() {
     assert_eq!(decided(&unmade, None, true, false).step, Step::Start);
     assert_eq!(decided(&unmade, Some(&running()), true, false).step, Step::Start);
     assert_eq!(decided(&started(), Some(&running()), true, false).step, Step::Nothing);
-    let gone = decided(&started(), None, true, true);
-    assert_eq!((gone.step, gone.status.phase, gone.status.attempt), (Step::Nothing, RunPhase::Failed, 1));
-    assert_eq!(conditions(&gone)[2..], ["Failed=True/PodGone", "Stalled=True/PodGone"]);
+}
+
+#[test]
+fn a_lost_pod_gives_the_attempt_up_and_the_next_one_follows_until_too_many_were_lost() {
+    let killed = over(137);
+    for (pod, reason) in [(None, "PodGone"), (Some(&killed), "PodFailed")] {
+        let lost = decided(&started(), pod, true, true);
+        assert_eq!(
+            (lost.step, lost.status.phase, lost.status.attempt),
+            (Step::Nothing, RunPhase::Pending, 1)
+        );
+        assert_eq!(
+            conditions(&lost),
+            [format!("Admitted=False/{reason}"), format!("Reconciling=True/{reason}")]
+        );
+        assert!(lost.status.conditions[0].message.contains("attempt 2 begins anew"), "{:?}", lost.status);
+        assert_eq!((lost.status.pod_name.as_str(), lost.status.pod_uid.as_str()), ("", ""));
+        let next = decided(&serde_json::to_value(&lost.status).expect("JSON"), None, true, true);
+        assert_eq!((next.step, next.status.attempt), (Step::Start, 2));
+        assert_eq!(next.status.pod_name, "run-1-abcd1-2");
+    }
+    let often = |attempts: u32| with(&json!({"lost": {"attempts": attempts, "iteration": 0}}));
+    let second = decided(&often(1), None, true, true);
+    assert!(second.status.conditions[0].message.ends_with("after 10 s"), "{:?}", second.status);
+    let waits = decided(&serde_json::to_value(&second.status).expect("JSON"), None, true, true);
+    assert_eq!((waits.step, waits.again.as_secs()), (Step::Nothing, 10));
+    assert_eq!(waits.status, second.status, "what was said stays said");
+    let last = decided(&often(MOST_LOST - 1), None, true, true);
+    assert_eq!((last.step, last.status.phase), (Step::Nothing, RunPhase::Failed));
+    assert_eq!(conditions(&last)[2..], ["Failed=True/AttemptsLost", "Stalled=True/AttemptsLost"]);
+}
+
+#[test]
+fn what_somebody_has_to_put_right_ends_the_run_and_is_not_tried_again() {
+    let refused = decided(&started(), Some(&over(2)), true, true);
+    assert_eq!((refused.step, refused.status.phase), (Step::Nothing, RunPhase::Failed));
+    assert!(refused.status.conditions[2].message.contains("raise spec.retry by one"), "{:?}", refused.status);
+    let ended = serde_json::to_value(&refused.status).expect("JSON");
+    assert_eq!(decided(&ended, Some(&over(2)), true, true).step, Step::Nothing);
+    let again = wished(&ended, Some(&over(2)), true, true, |run| run.spec.retry = 1);
+    assert_eq!((again.step, again.status.attempt, again.status.observed_retry), (Step::Start, 2, 1));
+    assert_eq!((again.status.phase, again.status.completion_time), (RunPhase::Pending, None));
+    let waits = wished(&ended, Some(&over(2)), false, true, |run| run.spec.retry = 1);
+    assert_eq!((waits.step, waits.status.attempt, waits.status.observed_retry), (Step::Nothing, 1, 0));
+    let alive = wished(&ended, Some(&running()), true, true, |run| run.spec.retry = 1);
+    assert_eq!(alive.step, Step::Stop, "its pod has to end first");
+}
+
+#[test]
+fn a_paused_run_gives_its_pod_back_and_goes_on_when_it_may() {
+    let never = wished(&Value::Null, None, true, true, pausing);
+    assert_eq!((never.step, never.status.phase, never.status.attempt), (Step::Nothing, RunPhase::Paused, 0));
+    let unmade = with(&json!({"podUID": ""}));
+    assert_eq!(wished(&unmade, None, true, true, pausing).step, Step::Discard);
+    let starting = pod(&json!({"phase": "Pending"}));
+    assert_eq!(wished(&started(), Some(&starting), true, true, pausing).step, Step::Discard);
+    let asked = wished(&started(), Some(&running()), true, true, pausing);
+    assert_eq!((asked.step, asked.status.phase), (Step::Nothing, RunPhase::Running));
+    assert_eq!(conditions(&asked)[2], "Pausing=True/Asked");
+    let rests = wished(&started(), Some(&over(75)), true, true, pausing);
+    assert_eq!((rests.step, rests.status.phase), (Step::Remove, RunPhase::Paused));
+    assert_eq!(conditions(&rests), ["Admitted=False/Paused", "Reconciling=True/Paused"]);
+    let rested = serde_json::to_value(&rests.status).expect("JSON");
+    let still = wished(&rested, None, true, true, pausing);
+    assert_eq!((still.step, still.status), (Step::Nothing, rests.status));
+    let goes_on = decided(&rested, None, true, true);
+    assert_eq!((goes_on.step, goes_on.status.attempt), (Step::Start, 2));
+    let changed_its_mind = decided(&started(), Some(&over(75)), true, true);
+    assert_eq!((changed_its_mind.status.phase, changed_its_mind.status.lost), (RunPhase::Pending, None));
+    assert_eq!(changed_its_mind.status.pod_name, "");
+}
+
+#[test]
+fn a_canceled_run_has_a_while_to_say_so_and_then_its_pod_is_ended() {
+    let never = wished(&Value::Null, None, true, true, canceling);
+    assert_eq!((never.step, never.status.phase), (Step::Nothing, RunPhase::Canceled));
+    let asked = wished(&started(), Some(&running()), true, true, canceling);
+    assert_eq!((asked.step, conditions(&asked)[2].as_str()), (Step::Nothing, "Canceling=True/Asked"));
+    let at = |since: &str| {
+        let mut status = serde_json::to_value(&asked.status).expect("JSON");
+        status["conditions"][2]["lastTransitionTime"] = since.into();
+        wished(&status, Some(&running()), true, true, canceling).step
+    };
+    assert_eq!(at("2026-01-01T00:08:31Z"), Step::Nothing);
+    assert_eq!(at("2026-01-01T00:08:30Z"), Step::Stop);
+    let ended = wished(&started(), Some(&over(137)), true, true, canceling);
+    assert_eq!((ended.step, ended.status.phase), (Step::Nothing, RunPhase::Canceled));
+    assert_eq!(conditions(&ended)[1..], ["Complete=False/Canceled", "Verified=False/Canceled"]);
+}
+
+#[test]
+fn the_operator_keeps_the_deadline_too() {
+    let at = |since: &str, limit: u32| {
+        let admitted = json!({"type": "Admitted", "status": "True", "reason": "Admitted", "message": "", "lastTransitionTime": since});
+        let status = with(&json!({"conditions": [admitted]}));
+        wished(&status, Some(&running()), true, true, |run| {
+            run.spec.limits.active_deadline_seconds = Some(limit)
+        })
+    };
+    let late = at("2026-01-01T00:06:00Z", 60);
+    assert_eq!((late.step, late.status.phase), (Step::Stop, RunPhase::Failed));
+    assert_eq!(conditions(&late)[2], "Failed=True/TimedOut");
+    let soon = at("2026-01-01T00:06:01Z", 60);
+    assert_eq!((soon.step, soon.again.as_secs()), (Step::Nothing, 1));
+    assert_eq!(at("2025-12-31T00:06:00Z", 0).step, Step::Stop, "0 is a day");
+}
+
+#[test]
+fn an_ended_run_is_deleted_when_its_time_has_come_unless_others_look_after_it() {
+    let ended =
+        |since: &str| json!({"phase": "Failed", "attempt": 1, "podName": "p", "completionTime": since});
+    let step = |since: &str, wish: &dyn Fn(&mut LoopRun)| wished(&ended(since), None, true, true, wish).step;
+    assert_eq!(step("2025-12-31T23:10:00Z", &|_| {}), Step::Expire);
+    assert_eq!(step("2025-12-31T23:10:01Z", &|_| {}), Step::Nothing);
+    assert_eq!(
+        step("2026-01-01T00:09:00Z", &|run| run.spec.ttl_seconds_after_finished = Some(60)),
+        Step::Expire
+    );
+    let again = wished(&ended("2026-01-01T00:09:30Z"), None, true, true, |run| {
+        run.spec.ttl_seconds_after_finished = Some(60);
+    });
+    assert_eq!(again.again.as_secs(), 30);
+    let tracked = |run: &mut LoopRun| {
+        run.labels_mut().insert("kustomize.toolkit.fluxcd.io/name".into(), "apps".into());
+    };
+    assert_eq!(step("2025-12-31T00:00:00Z", &tracked), Step::Nothing);
+    let completed =
+        json!({"attempt": 1, "podName": "p", "result": {"exitReason": "complete_plan", "attempt": 1}});
+    let just = wished(&completed, None, true, true, |run| run.spec.ttl_seconds_after_finished = Some(0));
+    assert_eq!(just.step, Step::Nothing, "its end is written before it goes");
 }
 
 #[test]
@@ -117,6 +272,8 @@ fn a_result_ends_the_run_whatever_the_pod_does() {
     ];
     for (result, phase, last) in table {
         for pod in [None, Some(running()), Some(pod(&json!({"phase": "Failed"})))] {
+            let mut result = result.clone();
+            result["attempt"] = 1.into();
             let decision = decided(&with(&json!({"result": result})), pod.as_ref(), true, false);
             assert_eq!((decision.status.phase, decision.step), (phase, Step::Nothing), "{result}");
             assert_eq!(conditions(&decision)[2..], last, "{result}");
@@ -130,12 +287,12 @@ fn a_result_ends_the_run_whatever_the_pod_does() {
 fn a_pod_that_would_be_started_for_ever_is_stopped_and_the_run_has_failed() {
     let sidecar = json!({
         "name": "sidecar", "image": "", "imageID": "", "ready": false, "restartCount": 1,
-        "lastState": {"terminated": {"exitCode": 1, "message": "the repository cannot be cloned"}},
+        "lastState": {"terminated": {"exitCode": 2, "message": "the repository cannot be cloned"}},
     });
     let broken = pod(&json!({"phase": "Pending", "initContainerStatuses": [sidecar]}));
     let decision = decided(&started(), Some(&broken), true, false);
     assert_eq!((decision.step, decision.status.phase), (Step::Stop, RunPhase::Failed));
-    assert_eq!(decision.status.conditions[2].message, "sidecar: the repository cannot be cloned");
+    assert!(decision.status.conditions[2].message.starts_with("sidecar: the repository cannot be cloned; "));
     let ended = serde_json::to_value(&decision.status).expect("JSON");
     assert_eq!(decided(&ended, Some(&broken), true, false).step, Step::Stop);
     assert_eq!(decided(&ended, Some(&pod(&json!({"phase": "Failed"}))), true, false).step, Step::Nothing);
@@ -144,14 +301,12 @@ fn a_pod_that_would_be_started_for_ever_is_stopped_and_the_run_has_failed() {
 #[test]
 fn what_was_decided_is_decided_again_so_that_nothing_is_written_twice() {
     let later: Timestamp = "2026-01-01T01:00:00Z".parse().expect("a time");
-    let over = pod(&json!({"phase": "Failed"}));
-    let result = json!({"result": {"exitReason": "complete_plan", "evidence": "NoRegression"}});
+    let result = json!({"result": {"exitReason": "complete_plan", "evidence": "NoRegression", "attempt": 1}});
     for (status, pod, turn) in [
         (Value::Null, None, false),
         (started(), Some(pod(&json!({"phase": "Pending"}))), false),
         (started(), Some(running()), false),
-        (started(), Some(over), false),
-        (started(), None, false),
+        (started(), Some(over(2)), false),
         (with(&result), Some(running()), false),
     ] {
         let first = decided(&status, pod.as_ref(), true, turn);
@@ -160,7 +315,8 @@ fn what_was_decided_is_decided_again_so_that_nothing_is_written_twice() {
             written["result"] = result.clone();
         }
         let run = run(1, &written);
-        let again = decide(&Seen { run: &run, pod: pod.as_ref(), able: true, turn, slots: 3 }, later);
+        let again =
+            decide(&Seen { run: &run, pod: pod.as_ref(), able: true, turn, slots: 3, ttl: None }, later);
         assert_eq!(again.status, first.status);
         assert_eq!(Owned::of(run.status.as_ref().expect("a status")), again.status);
     }

@@ -85,7 +85,7 @@ fn the_sidecars_last_words_end_a_run_and_the_agents_only_before_the_loop_began()
         status(&json!({
             "name": name,
             "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-            "lastState": {"terminated": {"exitCode": 1, "message": "no git here\n"}},
+            "lastState": {"terminated": {"exitCode": 2, "message": "no git here\n"}},
         }))
     };
     for (name, reason) in [("sidecar", "SidecarFailed"), ("agent", "AgentFailed")] {
@@ -101,6 +101,14 @@ fn the_sidecars_last_words_end_a_run_and_the_agents_only_before_the_loop_began()
     };
     assert_eq!(later("agent"), Stage::Running);
     assert_eq!(later("sidecar"), Stage::Broken);
+    let passing = status(&json!({
+        "name": "sidecar",
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": {"exitCode": 1, "message": "the API server is away"}},
+    }));
+    let health = seen(&json!({"phase": "Pending", "initContainerStatuses": [passing]}));
+    assert_eq!(health.stage, Stage::Starting, "the kubelet starts it again");
+    says(&health, "CrashLoopBackOff", "sidecar ends again and again");
 }
 
 #[test]
@@ -119,4 +127,11 @@ fn a_pod_that_is_over_tells_what_its_containers_said() {
         seen(&json!({"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory."}));
     says(&evicted, "Evicted", "The node was low on memory.");
     says(&seen(&json!({"phase": "Succeeded"})), "PodFailed", "its containers say nothing of why");
+    assert_eq!((health.outcome, evicted.outcome), (Outcome::Refused, Outcome::Lost));
+    for (code, outcome) in
+        [(75, Outcome::Paused), (76, Outcome::Lost), (137, Outcome::Lost), (143, Outcome::Lost)]
+    {
+        let over = seen(&json!({"phase": "Failed", "containerStatuses": [ended("runner", code, "")]}));
+        assert_eq!(over.outcome, outcome, "{code}");
+    }
 }

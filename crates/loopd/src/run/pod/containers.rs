@@ -54,7 +54,8 @@ pub(super) fn sidecar(run: &LoopRun, attempt: u32, images: &Images<'_>, secret: 
 
 /// Drives the loop; its end is that of the pod.
 pub(super) fn runner(run: &LoopRun, images: &Images<'_>) -> Container {
-    let mut env = vec![variable("HOME", "/tmp")];
+    let retry = run.status.as_ref().map_or(0, |status| status.observed_retry);
+    let mut env = vec![variable("HOME", "/tmp"), variable("LOOP_RETRY", &retry.to_string())];
     env.extend(whose(run));
     Container {
         env: Some(env),

@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::core::v1::{
     ConfigMapProjection, DownwardAPIProjection, DownwardAPIVolumeFile, EmptyDirVolumeSource, KeyToPath,
-    ObjectFieldSelector, ProjectedVolumeSource, SecretVolumeSource, ServiceAccountTokenProjection, Volume,
-    VolumeMount, VolumeProjection,
+    ObjectFieldSelector, PersistentVolumeClaimVolumeSource, ProjectedVolumeSource, SecretVolumeSource,
+    ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
 };
 
 /// The run's own files, out of the far sides' reach.
@@ -31,14 +31,22 @@ const TOKEN_SECONDS: i64 = 3600;
 /// Owner and group may read, nobody may write.
 const READ_ONLY: i32 = 0o440;
 
-/// All volumes; `secret` names the one with the repository's credentials.
-pub(super) fn all(secret: Option<&str>) -> Vec<Volume> {
+/// All volumes; `secret` names the one with the repository's credentials, `claim` what the run keeps its files on beyond
+/// the pod.
+pub(super) fn all(secret: Option<&str>, claim: Option<&str>) -> Vec<Volume> {
     let empty = |name: &str| Volume {
         name: name.into(),
         empty_dir: Some(EmptyDirVolumeSource::default()),
         ..Default::default()
     };
     let mut volumes: Vec<Volume> = EMPTY.into_iter().map(empty).collect();
+    if let Some(run) = volumes.iter_mut().find(|volume| volume.name == "run")
+        && let Some(claim) = claim
+    {
+        run.empty_dir = None;
+        run.persistent_volume_claim =
+            Some(PersistentVolumeClaimVolumeSource { claim_name: claim.into(), read_only: None });
+    }
     volumes.push(token());
     volumes.extend(secret.map(git));
     volumes
