@@ -1,38 +1,15 @@
 //! The queue, and an operator that is killed.
 
-use loop_tests::{HONEST, PROJECT};
-
-use super::place::{Place, kubectl, until};
-
-/// An honest agent that takes its time for each file.
-fn slow() -> Vec<(&'static str, String)> {
-    let (reviewer, rest) = HONEST.split_once("exit 0; fi\n").expect("it reviews first");
-    let mut files: Vec<(&str, String)> =
-        PROJECT.iter().map(|(path, text)| (*path, (*text).to_owned())).collect();
-    files.push((".loop/agent.sh", format!("{reviewer}exit 0; fi\nsleep 8\n{rest}")));
-    files
-}
-
-fn serve(place: &Place, files: &[(&str, String)]) {
-    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
-    place.git_server(&files);
-}
-
-fn spec(target: &str) -> String {
-    format!(
-        "  task: {{specPath: specs/files.md}}\n  gates: [{{name: check, run: sh check.sh}}]\n  delivery: {{targetBranch: \
-         agent/{target}}}\n"
-    )
-}
+use super::place::{Place, kubectl, until, work};
 
 /// One test, since the slots are those of the whole cluster.
 #[test]
 fn a_fourth_run_waits_and_says_why_and_all_complete_though_the_operator_is_killed() {
     let Some(place) = Place::new("lifecycle") else { return };
-    serve(&place, &slow());
+    place.slow_project(8);
     let names = ["one", "two", "three", "four"];
     for name in names {
-        place.run(name, &spec(name));
+        place.run(name, &work(name));
     }
     until("one of them waits for a slot", || {
         names

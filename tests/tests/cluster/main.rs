@@ -4,6 +4,8 @@
 mod example;
 mod hostile;
 mod lifecycle;
+mod lost;
 mod place;
 mod policies;
 mod refusals;
+mod wishes;

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use loop_tests::{HONEST, PROJECT};
 use serde_json::Value;
 
 /// Longest wait for a run of seconds on a busy machine.
@@ -110,6 +111,42 @@ impl Place {
         self.must(&["wait", "--for=condition=Ready", "pod/demo-git", "--timeout=120s"]);
     }
 
+    /// The same with an honest agent that takes so many seconds for each step of its work.
+    pub(crate) fn slow_project(&self, seconds: u32) {
+        let (reviewer, rest) = HONEST.split_once("exit 0; fi\n").expect("it reviews first");
+        let agent = format!("{reviewer}exit 0; fi\nsleep {seconds}\n{rest}");
+        let mut files = PROJECT.to_vec();
+        files.push((".loop/agent.sh", &agent));
+        self.git_server(&files);
+    }
+
+    /// Changes the spec of a run.
+    pub(crate) fn patch(&self, run: &str, spec: &str) {
+        self.must(&["patch", "looprun", run, "--type=merge", "-p", &format!("{{\"spec\":{spec}}}")]);
+    }
+
+    /// Waits until a run has a phase; another end is a failure.
+    pub(crate) fn reaches(&self, run: &str, phase: &str) {
+        until(&format!("{run} is {phase}"), || {
+            let now = self.phase(run);
+            let ended = ["Completed", "Failed", "Canceled"].contains(&now.as_str());
+            assert!(
+                now == phase || !ended,
+                "{run} is {now}: {}{}",
+                self.said(run, "Failed"),
+                self.said(run, "Complete")
+            );
+            now == phase
+        });
+    }
+
+    /// Names of the pods of a run.
+    pub(crate) fn pods_of(&self, run: &str) -> Vec<String> {
+        let label = format!("agentloop.dev/run={run}");
+        let names = self.must(&["get", "pods", "-l", &label, "-o", "name"]);
+        names.lines().filter_map(|name| Some(name.strip_prefix("pod/")?.to_owned())).collect()
+    }
+
     /// A git command in the server's repository.
     pub(crate) fn git(&self, arguments: &[&str]) -> String {
         let command = [&["exec", "demo-git", "--", "git", "-C", "/srv/git/tally.git"], arguments].concat();
@@ -143,6 +180,14 @@ pub(crate) fn manifest(name: &str, more: &str) -> String {
     format!(
         "apiVersion: agentloop.dev/v1alpha1\nkind: LoopRun\nmetadata: {{name: {name}}}\nspec:\n  repository: {{url: \
          \"git://demo-git/tally.git\"}}\n  agent: {{adapter: script, image: \"agentloop/toolchain:test\"}}\n{more}"
+    )
+}
+
+/// The spec of a run on that repository that delivers to a branch of its own.
+pub(crate) fn work(target: &str) -> String {
+    format!(
+        "  task: {{specPath: specs/files.md}}\n  gates: [{{name: check, run: sh check.sh}}]\n  delivery: {{targetBranch: \
+         agent/{target}}}\n"
     )
 }
 

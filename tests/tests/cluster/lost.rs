@@ -1,0 +1,127 @@
+//! Runs whose processes and pods are killed: each goes on from its last checkpoint, and comes to the same tree.
+
+use std::fs;
+use std::process::Command;
+
+use super::place::{Place, say, until, work};
+
+/// Processes of a pod on this machine whose command begins like this; none where the cluster is elsewhere.
+fn processes(pod_uid: &str, command: &str) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").expect("processes");
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter(|pid: &u32| {
+        let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        let place = String::from_utf8_lossy(&read("cgroup")).replace('_', "-");
+        place.contains(&format!("pod{pod_uid}")) && read("cmdline").starts_with(command.as_bytes())
+    })
+    .collect()
+}
+
+fn kill(pids: &[u32]) {
+    for pid in pids {
+        let killed = Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill runs");
+        assert!(killed.success(), "{pid}");
+    }
+}
+
+fn status(place: &Place, run: &str, path: &str) -> String {
+    let run = place.get("looprun", run);
+    let value = run["status"].pointer(path).cloned().unwrap_or_default();
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Kills something of a run whose agent works in iteration `iteration`.
+fn lose(place: &Place, run: &str, iteration: u32, what: &str) {
+    until(&format!("{run} works in iteration {iteration}"), || {
+        let label = format!("agentloop.dev/run={run}");
+        let log = place.kubectl(&["logs", "-l", &label, "-c", "runner", "--tail=-1"], "").1;
+        log.contains(&format!("implementation of iteration {iteration} begins"))
+    });
+    let uid = status(place, run, "/podUID");
+    let pod = status(place, run, "/podName");
+    say(&format!("{run}: {what} of {pod} is killed"));
+    if what == "pod" {
+        place.must(&["delete", "pod", &pod, "--force", "--grace-period=0"]);
+        return;
+    }
+    let command = match what {
+        "agent" => "/agentloop/bin/loop-exec\0serve\0/run/agentloop-agent/",
+        "gate" => "/agentloop/bin/loop-exec\0serve\0/run/agentloop-gate/",
+        "runner" => "/usr/local/bin/loop-runner",
+        "sidecar" => "/usr/local/bin/loop-sidecar",
+        other => panic!("{other}"),
+    };
+    let found = processes(&uid, command);
+    assert!(!found.is_empty(), "{command} runs on this machine");
+    kill(&found);
+}
+
+#[test]
+fn whatever_is_killed_the_run_goes_on_and_comes_to_the_same_tree() {
+    let Some(place) = Place::new("lost") else { return };
+    place.slow_project(5);
+    let local = std::env::var("LOOP_CLUSTER_RUN").is_ok_and(|run| run.starts_with("nsenter"));
+    let cases: &[(&str, u32, &str)] = &[
+        ("pod-early", 1, "pod"),
+        ("pod-late", 2, "pod"),
+        ("runner", 2, "runner"),
+        ("sidecar", 1, "sidecar"),
+        ("agent", 2, "agent"),
+        ("gate", 1, "gate"),
+    ];
+    let cases: Vec<_> = cases.iter().filter(|(_, _, what)| local || *what == "pod").collect();
+    let mut trees = Vec::new();
+    for some in cases.chunks(3) {
+        for (run, ..) in some {
+            place.run(run, &work(run));
+        }
+        for (run, iteration, what) in some {
+            lose(&place, run, *iteration, what);
+        }
+        for (run, _, what) in some {
+            place.reaches(run, "Completed");
+            trees.push(place.git(&["rev-parse", &format!("agent/{run}^{{tree}}")]));
+            let attempts = if *what == "sidecar" { "1" } else { "2" };
+            assert_eq!(status(&place, run, "/attempt"), attempts, "{run}");
+            let map = place.get("configmap", &format!("{run}-summary"));
+            assert!(map["data"]["summary.json"].is_string(), "{run}: {map}");
+        }
+    }
+    trees.dedup();
+    assert_eq!(trees.len(), 1, "{trees:?}");
+}
+
+/// With a volume nothing of the journal is lost, whenever the pod is.
+#[test]
+fn a_run_on_a_volume_goes_on_in_the_step_in_which_its_pod_was_lost() {
+    let Some(place) = Place::new("volume") else { return };
+    if !std::env::var("LOOP_CLUSTER_RUN").is_ok_and(|run| run.starts_with("nsenter")) {
+        say("skipped: this test brings a volume of the test cluster's own");
+        return;
+    }
+    place.slow_project(5);
+    let name = place.namespace.clone();
+    let node = place.must(&["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"]);
+    let folder = std::env::temp_dir().join(&name);
+    fs::create_dir(&folder).expect("a folder");
+    place.apply(&format!(
+        "apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: {name}}}\nspec:\n  capacity: {{storage: 1Gi}}\n  \
+         accessModes: [ReadWriteOnce]\n  storageClassName: {name}\n  local: {{path: {}}}\n  nodeAffinity: {{required: \
+         {{nodeSelectorTerms: [{{matchExpressions: [{{key: kubernetes.io/hostname, operator: In, values: [{node}]}}]}}]}}}}\n",
+        folder.display()
+    ));
+    let volume =
+        format!("  checkpoint: {{store: Volume, volume: {{size: 1Gi, storageClassName: {name}}}}}\n");
+    place.run("kept", &format!("{}{volume}", work("kept")));
+    lose(&place, "kept", 2, "pod");
+    place.reaches("kept", "Completed");
+    assert_eq!(place.git(&["rev-list", "--count", "main..run/kept"]), "2", "no step was done twice");
+    let summary = place.get("configmap", "kept-summary")["data"]["summary.json"].clone();
+    assert!(summary.as_str().is_some_and(|text| text.contains("\"iterations_run\": 2")), "{summary}");
+    let refs = place.git(&["for-each-ref", "--format=%(refname)", "refs/agentloop"]);
+    assert_eq!(refs, "", "its checkpoints are not on the remote");
+    place.must(&["delete", "looprun", "kept"]);
+    place.must(&["delete", "persistentvolume", &name, "--wait=false"]);
+    until("the pod has left the volume", || place.pods_of("kept").is_empty());
+    fs::remove_dir_all(&folder).expect("removed");
+}
