@@ -5,7 +5,6 @@ use loop_api::journal::Event;
 use loop_api::phase::RunPhase;
 
 use super::{Engine, Error};
-use crate::git;
 
 impl Engine<'_> {
     /// Gives the engine's own repository what the journal speaks of, unless it has it: where the run has been before,
@@ -17,12 +16,15 @@ impl Engine<'_> {
             return Ok(());
         }
         let Some((head, snapshot)) = self.state().checkpoint.clone() else { return Ok(()) };
-        if self.trusted.git().commit(&head)?.is_some() && self.trusted.git().commit(&snapshot)?.is_some() {
+        let is_here = |commit: &str| self.trusted.git().commit(commit).map(|found| found.is_some());
+        if is_here(&head)? && is_here(&snapshot)? {
             return Ok(());
         }
         if self.user.commit(&head)?.is_none() {
             return Err(Error::Elsewhere { commit: head, branch: facts.run_branch });
         }
+        std::fs::create_dir_all(&self.setting.sandboxes)
+            .map_err(|error| Error::Io { path: self.setting.sandboxes.clone(), error })?;
         // Known by their ids, so it does not matter who brought them.
         self.trusted.import(&self.root, &head, "head")?;
         self.trusted.keep(&[
@@ -38,7 +40,6 @@ impl Engine<'_> {
 
     /// Whether the target is what a merge into it would give.
     pub(super) fn is_merged(&self, tip: &str, tree: &str) -> bool {
-        let there: Result<String, git::Error> = self.trusted.tree(tip);
-        there.is_ok_and(|there| there == tree)
+        self.trusted.tree(tip).is_ok_and(|there| there == tree)
     }
 }
