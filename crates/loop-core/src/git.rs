@@ -74,6 +74,8 @@ impl Git {
             "maintenance.auto=false",
         ]));
         arguments.extend(settings(&["core.fsync=all", "core.quotePath=false", "fetch.fsckObjects=true"]));
+        // Larger files pass through in pieces, also those that a small pack unfolds to.
+        arguments.extend(settings(&["core.bigFileThreshold=16m"]));
         let mut environment: Vec<(String, String)> = ["PATH", "HOME", "TMPDIR"]
             .into_iter()
             .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))

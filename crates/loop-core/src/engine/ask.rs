@@ -46,6 +46,8 @@ pub(super) struct Answer {
     pub(super) ending: Ending,
     pub(super) message: String,
     pub(super) complaint: String,
+    /// Processes that it left running, all tries together.
+    pub(super) swept: u32,
     pub(super) output: Counts,
 }
 
@@ -100,9 +102,10 @@ impl Engine<'_> {
         let (adapter, _) = self.asked(question.step.phase)?;
         let log = self.run.join(question.output_path);
         let mut output = Output::create(&log, adapter).map_err(|error| Halt::io(&log, error))?;
-        let mut used = Used::default();
+        let (mut used, mut swept) = (Used::default(), 0);
         loop {
-            let (code, conclusion) = self.ask_once(question, &mut output)?;
+            let (code, left, conclusion) = self.ask_once(question, &mut output)?;
+            swept += left;
             let Conclusion { ending, complaint, .. } = conclusion;
             let wait_ms =
                 match retry::decide(ending, &mut used, settings.retries, settings.retry_backoff_seconds) {
@@ -110,7 +113,7 @@ impl Engine<'_> {
                     Decision::Accept | Decision::GiveUp => {
                         let message = output.message();
                         let counts = output.finish().map_err(|error| Halt::io(&log, error))?;
-                        return Ok(Answer { code, ending, message, complaint, output: counts });
+                        return Ok(Answer { code, ending, message, complaint, swept, output: counts });
                     }
                 };
             output
@@ -168,7 +171,12 @@ impl Engine<'_> {
         Ok(Call { adapter, argv, stdin: stdin.as_bytes().to_vec(), session, resumed: left.is_some() })
     }
 
-    fn ask_once(&mut self, question: &Question<'_>, output: &mut Output) -> Result<(i32, Conclusion), Halt> {
+    /// Exit code of one process, how many it left running, and how it ended.
+    fn ask_once(
+        &mut self,
+        question: &Question<'_>,
+        output: &mut Output,
+    ) -> Result<(i32, u32, Conclusion), Halt> {
         let call = self.call(question)?;
         let reports = call.adapter.reports();
         let raw_offset = output.begin();
@@ -205,7 +213,7 @@ impl Engine<'_> {
             return Err(Halt::Stopped(stop));
         }
         match outcome {
-            Ok(outcome) => Ok((outcome.code(), conclusion)),
+            Ok(outcome) => Ok((outcome.code(), outcome.swept, conclusion)),
             Err(exec::Error::Lost(_)) => Err(Halt::failed("runner_execution_failed", conclusion.complaint)),
             Err(error) => Err(error.into()),
         }

@@ -32,6 +32,9 @@ impl Engine<'_> {
         let question = Question { step, step_id, output_path: &output_path, prompt: &text };
         let answer = self.ask_agent(&question)?;
         let mut judged = self.take_in(&self.state().iteration_base.clone())?;
+        if answer.swept > 0 {
+            judged.repairs.insert(0, format!("processes that it left running were ended: {}", answer.swept));
+        }
         judged.token = completion::read(&answer.message, self.created.spec.settings.completion_mode);
         let tail = last_lines(&answer.message);
         let previous = self.previous_tail();

@@ -1,7 +1,7 @@
 //! The far side in a container of its own: the container's first process listens on a socket, and starts an executor for
-//! each connection of the engine. What an executor that was killed leaves behind is killed too.
+//! the engine, the first that connects. Nobody can connect after it: whoever could would have an executor too, whose
+//! processes the engine's does not know and so would not sweep. What an executor that was killed leaves behind is killed.
 
-use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -30,8 +30,11 @@ const SWEEP_TIME: Duration = Duration::from_secs(5);
 /// Longest wait for a container to listen.
 const CONNECT_TIME: Duration = Duration::from_secs(15);
 
-/// Pids of the executors that are alive.
-type Executors = Arc<Mutex<HashSet<i32>>>;
+/// What an engine says first. A probe of the container says nothing.
+const ENGINE: u8 = b'E';
+
+/// Pid of the executor while it is alive.
+type Executor = Arc<Mutex<Option<i32>>>;
 
 /// Listens until the container is told to end.
 ///
@@ -52,68 +55,85 @@ pub fn listen(socket: &Path) -> io::Result<()> {
     }
     let listener = UnixListener::bind(socket)?;
     let signals = SignalFd::with_flags(&awaited, SfdFlags::SFD_CLOEXEC)?;
-    let executors = Executors::default();
-    let started = Arc::clone(&executors);
+    let executor = Executor::default();
+    let (started, place) = (Arc::clone(&executor), socket.to_owned());
     thread::Builder::new().name("accept".into()).spawn(move || {
-        for connection in listener.incoming() {
-            // One that cannot be served is closed, which its engine notices.
-            let _ = connection.and_then(|connection| serve(connection, &started));
-        }
+        // One that cannot be served is closed, which its engine notices.
+        let engine = listener.incoming().flatten().find(|connection| is_engine(connection).unwrap_or(false));
+        // Nobody else from here on, and before anything untrusted can run.
+        drop(listener);
+        let _ = fs::remove_file(place);
+        let _ = engine.map(|connection| serve(connection, &started));
     })?;
     while let Some(signal) = signals.read_signal()? {
         let from_outside = signal.ssi_pid == 0 || getpid().as_raw() != 1;
         if signal.ssi_signo == Signal::SIGTERM as u32 && from_outside {
-            let alive: Vec<i32> = lock(&executors).iter().copied().collect();
-            for pid in alive {
+            let alive = *lock(&executor);
+            if let Some(pid) = alive {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             }
-            sweep(&executors);
-            // Somebody in the container may have been first.
+            sweep(&executor);
+            // There is none any more when an engine has come.
             let _ = fs::remove_file(socket);
             return Ok(());
         }
-        reap(&executors);
+        reap(&executor);
     }
     Ok(())
 }
 
-fn serve(connection: UnixStream, executors: &Executors) -> io::Result<()> {
+/// Whether it is the engine that has connected.
+fn is_engine(mut connection: &UnixStream) -> io::Result<bool> {
+    connection.set_read_timeout(Some(CONNECT_TIME))?;
+    let mut word = [0];
+    let said = connection.read(&mut word)?;
+    connection.set_read_timeout(None)?;
+    Ok(said == 1 && word[0] == ENGINE)
+}
+
+fn serve(connection: UnixStream, executor: &Executor) -> io::Result<()> {
     let input = OwnedFd::from(connection.try_clone()?);
     // Held over both, so that it is known before its end can be seen.
-    let mut known = lock(executors);
+    let mut known = lock(executor);
     let child = Command::new("/proc/self/exe")
         .arg(EXECUTOR)
         .stdin(Stdio::from(input))
         .stdout(Stdio::from(OwnedFd::from(connection)))
         .spawn()?;
-    known.insert(child.id() as i32);
+    *known = Some(child.id() as i32);
     Ok(())
 }
 
-/// Reaps what ended; the end of an executor is that of everything it ran.
-fn reap(executors: &Executors) {
+/// Reaps what ended; the end of the executor is that of everything it ran. What runs below it can stop it as well, and would
+/// let the engine wait for its limits: that is an end, too.
+fn reap(executor: &Executor) {
     let mut left = false;
     loop {
-        let mut known = lock(executors);
-        match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) => {
-                left |= known.remove(&pid.as_raw());
+        let mut known = lock(executor);
+        match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
+            Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..))
+                if *known == Some(pid.as_raw()) =>
+            {
+                (*known, left) = (None, true);
+            }
+            Ok(WaitStatus::Stopped(pid, _)) if *known == Some(pid.as_raw()) => {
+                let _ = kill(pid, Signal::SIGKILL);
             }
             Ok(WaitStatus::StillAlive) | Err(_) => break,
             Ok(_) => {}
         }
     }
     if left {
-        sweep(executors);
+        sweep(executor);
     }
 }
 
-/// Kills what has this process for its parent and is no executor: it belonged to one that is dead.
-fn sweep(executors: &Executors) {
+/// Kills what is below this process and not below a living executor: it belonged to one that is dead.
+fn sweep(executor: &Executor) {
     let (me, end) = (getpid().as_raw(), Instant::now() + SWEEP_TIME);
     loop {
-        let alive: Vec<i32> = lock(executors).iter().copied().collect();
-        let orphans = proc::descendants(me, &alive);
+        let alive = *lock(executor);
+        let orphans = proc::descendants(me, alive.as_slice());
         if orphans.is_empty() || Instant::now() >= end {
             return;
         }
@@ -123,7 +143,7 @@ fn sweep(executors: &Executors) {
         while let Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) =
             waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG))
         {
-            lock(executors).remove(&pid.as_raw());
+            lock(executor).take_if(|known| *known == pid.as_raw());
         }
         thread::sleep(Duration::from_millis(5));
     }
@@ -159,6 +179,7 @@ fn carry(socket: &Path) -> io::Result<()> {
         }
     };
     let mut up = stream.try_clone()?;
+    up.write_all(&[ENGINE])?;
     // Not joined: it may wait for an engine that has nothing more to say.
     thread::Builder::new().name("up".into()).spawn(move || {
         let _ = server::own(io::stdin().as_fd()).and_then(|mut from| pass(&mut from, &mut up));
@@ -181,11 +202,11 @@ fn pass(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
     }
 }
 
-/// Whether somebody listens on a socket, as a probe of the container asks.
+/// Whether somebody listens on a socket, as a probe of the container asks before the engine comes.
 pub fn is_listening(socket: &Path) -> bool {
     UnixStream::connect(socket).is_ok()
 }
 
-fn lock(executors: &Executors) -> MutexGuard<'_, HashSet<i32>> {
-    executors.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(executor: &Executor) -> MutexGuard<'_, Option<i32>> {
+    executor.lock().unwrap_or_else(PoisonError::into_inner)
 }

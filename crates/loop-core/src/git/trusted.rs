@@ -211,3 +211,6 @@ impl Trusted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
