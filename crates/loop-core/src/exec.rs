@@ -95,6 +95,24 @@ pub struct Outcome {
     pub stdout_bytes: u64,
     /// Bytes printed on standard error.
     pub stderr_bytes: u64,
+    /// Set when the container's memory ran out meanwhile, and processes were killed for it.
+    pub out_of_memory: Option<OutOfMemory>,
+}
+
+/// The memory of a container that was not enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutOfMemory {
+    /// Limit in bytes; without one the node had no more.
+    pub limit_bytes: Option<u64>,
+}
+
+impl std::fmt::Display for OutOfMemory {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.limit_bytes {
+            Some(limit) => write!(to, "the container's limit is {} MiB", limit >> 20),
+            None => write!(to, "the container has no limit, the node had no more"),
+        }
+    }
 }
 
 impl Outcome {
@@ -108,6 +126,7 @@ impl Outcome {
             swept: 0,
             stdout_bytes: 0,
             stderr_bytes: 0,
+            out_of_memory: None,
         }
     }
 

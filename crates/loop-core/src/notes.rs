@@ -2,6 +2,7 @@
 
 use loop_api::journal::Verdict;
 
+use crate::exec::OutOfMemory;
 use crate::machine::{Iteration, State};
 
 /// Lines of a failing gate's output that are quoted.
@@ -20,6 +21,8 @@ pub(crate) struct FailedGate {
     pub exit_code: i32,
     /// Whether its time ran out.
     pub timed_out: bool,
+    /// The memory that was not enough for it.
+    pub memory: Option<OutOfMemory>,
     /// Its last lines.
     pub tail: String,
 }
@@ -34,8 +37,11 @@ pub(crate) fn gates(failed: &[FailedGate]) -> String {
          again and commit.\n",
     );
     for gate in failed {
-        let how =
-            if gate.timed_out { "ran out of time".into() } else { format!("exit code {}", gate.exit_code) };
+        let how = match gate.memory {
+            _ if gate.timed_out => "ran out of time".into(),
+            Some(memory) => format!("ran out of memory ({memory})"),
+            None => format!("exit code {}", gate.exit_code),
+        };
         text.push_str(&format!("\n### Gate {}: {how}\n\nCommand: {}\n\n", gate.name, gate.command));
         for line in gate.tail.lines() {
             text.push_str("    ");
@@ -113,9 +119,13 @@ mod tests {
             command: "sh t.sh".into(),
             exit_code: 2,
             timed_out: false,
+            memory: None,
             tail: tail(&output),
         };
-        let text = gates(&[failed]);
+        let memory = Some(OutOfMemory { limit_bytes: Some(1 << 30) });
+        let starved = FailedGate { name: "large".into(), memory, ..failed.clone() };
+        let text = gates(&[failed, starved]);
+        assert!(text.contains("### Gate large: ran out of memory (the container's limit is 1024 MiB)"));
         assert!(text.contains("### Gate unit: exit code 2") && text.contains("Command: sh t.sh"));
         assert!(text.contains("    line 199") && !text.contains("line 79\n") && text.contains("line 80\n"));
     }

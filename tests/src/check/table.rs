@@ -129,6 +129,7 @@ fn add(rows: &mut Vec<Row>, record: &Value, step: &Value, iteration: i64, first:
                 let mut message = text(gate, "name").to_owned();
                 message += if passed(gate) { " pass" } else { " fail" };
                 message += if gate["timed_out"] == true { " out of time" } else { "" };
+                message += if gate["out_of_memory"] == true { " out of memory" } else { "" };
                 if let [passed, failed, skipped] = list(gate, "counts") {
                     message += &format!(" passed={passed} failed={failed} skipped={skipped}");
                 }

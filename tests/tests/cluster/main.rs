@@ -5,6 +5,7 @@ mod example;
 mod hostile;
 mod lifecycle;
 mod lost;
+mod memory;
 mod place;
 mod policies;
 mod refusals;

@@ -441,6 +441,9 @@ pub struct GateOutcome {
     pub exit_code: i32,
     /// Whether its time ran out.
     pub timed_out: bool,
+    /// Whether it failed after the container's memory ran out and processes were killed for it.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub out_of_memory: bool,
     /// Milliseconds.
     pub duration_ms: u64,
     /// SHA-256 of its whole output as kept.

@@ -25,6 +25,7 @@ use crate::{prompt, store};
 pub(super) use account::account;
 pub use account::unfinished;
 pub(super) use analyst::{Analysis, Analyst};
+pub(super) use ending::OUT_OF_MEMORY;
 use ending::{Conclusion, Cut};
 use output::{Moments, Output};
 
@@ -46,6 +47,8 @@ pub(super) struct Answer {
     pub(super) ending: Ending,
     pub(super) message: String,
     pub(super) complaint: String,
+    /// The word for it in the journal.
+    pub(super) word: &'static str,
     /// Processes that it left running, all tries together.
     pub(super) swept: u32,
     pub(super) output: Counts,
@@ -106,14 +109,14 @@ impl Engine<'_> {
         loop {
             let (code, left, conclusion) = self.ask_once(question, &mut output)?;
             swept += left;
-            let Conclusion { ending, complaint, .. } = conclusion;
+            let Conclusion { ending, complaint, word } = conclusion;
             let wait_ms =
                 match retry::decide(ending, &mut used, settings.retries, settings.retry_backoff_seconds) {
                     Decision::Again(wait_ms) => wait_ms,
                     Decision::Accept | Decision::GiveUp => {
                         let message = output.message();
                         let counts = output.finish().map_err(|error| Halt::io(&log, error))?;
-                        return Ok(Answer { code, ending, message, complaint, swept, output: counts });
+                        return Ok(Answer { code, ending, message, complaint, word, swept, output: counts });
                     }
                 };
             output

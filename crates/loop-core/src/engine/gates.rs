@@ -68,6 +68,7 @@ fn one(
         name: gate.name.clone(),
         exit_code: outcome.code(),
         timed_out: outcome.ended == Ended::TimedOut,
+        out_of_memory: outcome.out_of_memory.is_some() && !outcome.success(),
         duration_ms: outcome.duration_ms,
         output_sha256: digest,
         counts,
@@ -77,6 +78,7 @@ fn one(
         command: gate.run.clone(),
         exit_code: result.exit_code,
         timed_out: result.timed_out,
+        memory: outcome.out_of_memory,
         tail: match outcome.spawn_error {
             Some(error) => error,
             None => notes::tail(&end),

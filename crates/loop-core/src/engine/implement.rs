@@ -8,7 +8,7 @@ use loop_api::completion;
 use loop_api::journal::{Event, Implemented, Outcome};
 use loop_api::phase::WatchdogAction;
 
-use super::ask::{Answer, Question};
+use super::ask::{Answer, OUT_OF_MEMORY, Question};
 use super::{Engine, Finished, Halt};
 use crate::far::Collected;
 use crate::machine::{Step, watchdog};
@@ -53,12 +53,14 @@ impl Engine<'_> {
 
     /// The end of a step whose agent failed for good.
     pub(super) fn agent_failed(&self, answer: Answer, output_path: String) -> Finished {
-        let Answer { code, complaint, output, .. } = answer;
+        let Answer { code, complaint, word, output, .. } = answer;
         let message = format!(
             "the agent failed: {complaint}; its log is {}; `loopctl resume` tries again from the last checkpoint",
             self.run.join(&output_path).display()
         );
-        let outcome = Outcome::Failed { reason: format!("runner_execution_failed:{complaint}"), message };
+        // The rest of that complaint is for people: a limit, and what to do.
+        let why = if word == OUT_OF_MEMORY { word } else { &complaint };
+        let outcome = Outcome::Failed { reason: format!("runner_execution_failed:{why}"), message };
         Finished { exit_code: code, output_path, output, outcome }
     }
 

@@ -22,6 +22,11 @@ pub fn is_suspended(pid: i32) -> bool {
     stat(pid).is_some_and(|(state, _)| matches!(state, 'T' | 't'))
 }
 
+/// Pages of memory that a process has.
+pub(super) fn resident(pid: i32) -> Option<u64> {
+    fs::read_to_string(format!("/proc/{pid}/statm")).ok()?.split(' ').nth(1)?.parse().ok()
+}
+
 /// State and parent of a process.
 fn stat(pid: i32) -> Option<(char, i32)> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)

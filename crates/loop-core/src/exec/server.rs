@@ -3,6 +3,7 @@
 //! It is the parent, or the adopting subreaper, of everything it runs. When its standard input
 //! ends, which also happens when the engine is killed, it kills all of that and exits.
 
+mod memory;
 mod pump;
 mod run;
 mod table;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::frame::{self, Kind};
 use super::{Ended, Outcome, command};
+use memory::Memory;
 use run::Runs;
 use table::Table;
 
@@ -37,6 +39,8 @@ pub(super) struct Hello {
 struct Shared {
     table: Table,
     out: Mutex<File>,
+    /// The container's, for what is in one.
+    memory: Option<Memory>,
 }
 
 impl Shared {
@@ -73,7 +77,8 @@ fn serve_pipes(in_container: bool) -> io::Result<()> {
     command::enlarge(&control);
     command::enlarge(&out);
 
-    let shared = Arc::new(Shared { table: Table::new(pid1), out: Mutex::new(out) });
+    let memory = in_container.then(Memory::of_container).flatten();
+    let shared = Arc::new(Shared { table: Table::new(pid1), out: Mutex::new(out), memory });
     let environment = if in_container { std::env::vars().collect() } else { BTreeMap::new() };
     let hello = Hello { pid1, version: env!("CARGO_PKG_VERSION").into(), environment };
     let mut bytes = Vec::new();
@@ -82,6 +87,13 @@ fn serve_pipes(in_container: bool) -> io::Result<()> {
 
     let reaper = Arc::clone(&shared);
     thread::Builder::new().name("reaper".into()).spawn(move || reaper.table.reap())?;
+    let watched = Arc::clone(&shared);
+    // Both end with the process.
+    thread::Builder::new().name("memory".into()).spawn(move || {
+        if let Some(memory) = &watched.memory {
+            memory.watch();
+        }
+    })?;
     let served = obey(&mut control, &shared);
     shared.table.kill_everything();
     served

@@ -205,13 +205,19 @@ fn gates(state: &State, spec: &LoopRunSpec, facts: &Implemented) -> Rule {
         if !after.passed() {
             let how = if after.timed_out {
                 "ran out of time".into()
+            } else if after.out_of_memory {
+                "ran out of memory".into()
             } else {
                 format!("exit code {}", after.exit_code)
             };
             return refuse(
                 "gate_failed",
                 format!("gate {} failed on a clean checkout of the committed tree: {how}", gate.name),
-                "repair what the notes show; remember that only committed files are there",
+                if after.out_of_memory {
+                    "have it use less memory, or raise the memory limit of container gate"
+                } else {
+                    "repair what the notes show; remember that only committed files are there"
+                },
             );
         }
         let before = before(state, &gate.name);

@@ -86,6 +86,7 @@ fn outcome(name: &str, exit_code: i32) -> GateOutcome {
         name: name.into(),
         exit_code,
         timed_out: false,
+        out_of_memory: false,
         duration_ms: 1,
         output_sha256: String::new(),
         counts: None,

@@ -182,7 +182,11 @@ fn step_label(phase: StepPhase, iteration: u32, attempt: u32) -> String {
 fn gates(verified: &Verified, label: &str) -> Vec<Row> {
     let row = |gate: &GateOutcome| {
         let word = if gate.passed() { "pass" } else { "fail" };
-        let late = if gate.timed_out { " out of time" } else { "" };
+        let late = match (gate.timed_out, gate.out_of_memory) {
+            (true, _) => " out of time",
+            (false, true) => " out of memory",
+            (false, false) => "",
+        };
         let counts = gate
             .counts
             .map(|[passed, failed, skipped]| format!(" passed={passed} failed={failed} skipped={skipped}"));

@@ -167,7 +167,11 @@ fn gate(run: &GateOutcome, state: &State) -> String {
         Some([passed, failed, skipped]) => format!(", {passed} passed, {failed} failed, {skipped} skipped"),
         None => String::new(),
     };
-    let how = if run.timed_out { "out of time".into() } else { format!("exit {}", run.exit_code) };
+    let how = match (run.timed_out, run.out_of_memory) {
+        (true, _) => "out of time".into(),
+        (false, true) => "out of memory".into(),
+        (false, false) => format!("exit {}", run.exit_code),
+    };
     let base = if state.iteration == 0 { " on base" } else { "" };
     format!("  gate {}{base}: {word} ({how}{counts}, {})", run.name, duration(run.duration_ms))
 }

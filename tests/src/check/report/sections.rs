@@ -237,8 +237,11 @@ fn gates(history: &History<'_>) -> Vec<String> {
     let mut lines = Vec::new();
     for (at, run) in runs {
         for gate in run.map(|run| list(run, "gates")).unwrap_or_default() {
-            let code =
-                if gate["timed_out"] == true { "out of time".into() } else { gate["exit_code"].to_string() };
+            let code = match (&gate["timed_out"], &gate["out_of_memory"]) {
+                (Value::Bool(true), _) => "out of time".into(),
+                (_, Value::Bool(true)) => "out of memory".into(),
+                _ => gate["exit_code"].to_string(),
+            };
             let mut cells = vec![text(gate, "name").to_owned(), at.to_owned(), code];
             cells.extend(
                 (0..3).map(|count| dash(gate["counts"][count].as_u64().map(|count| count.to_string()))),

@@ -449,6 +449,7 @@ impl Maker {
                 name: gate.name.clone(),
                 exit_code: if timed_out { -1 } else { i32::from(failed) * 3 },
                 timed_out,
+                out_of_memory: failed && !timed_out && self.dice.one_in(4),
                 duration_ms: self.dice.roll(200_000),
                 output_sha256: "0".repeat(64),
                 counts: self

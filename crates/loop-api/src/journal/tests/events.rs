@@ -137,6 +137,7 @@ fn verified() -> impl Strategy<Value = Verified> {
                 name,
                 exit_code,
                 timed_out,
+                out_of_memory: timed_out,
                 duration_ms,
                 counts,
             })

@@ -9,6 +9,9 @@ const UNKNOWN_RESET_MS: u64 = 60_000;
 /// Longest complaint in characters.
 const COMPLAINT: usize = 300;
 
+/// The word for an agent whose container had too little memory.
+pub(in crate::engine) const OUT_OF_MEMORY: &str = "out_of_memory";
+
 /// Why the engine itself stopped a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
@@ -69,6 +72,9 @@ pub(super) fn of_report(
         }
         return Conclusion::new(ending, class.as_str(), complaint);
     }
+    if let (Ended::Exited, Some(starved)) = (outcome.ended, starved(outcome)) {
+        return starved;
+    }
     let (word, complaint) = match (outcome.ended, cut) {
         (_, Some(Cut::Silent(seconds))) => {
             ("start_timeout", format!("no output within {seconds} s of its start"))
@@ -93,13 +99,22 @@ pub(super) fn of_text(outcome: &Outcome, cut: Option<Cut>, tail: &str) -> Conclu
         (Ended::TimedOut, _) => failed("timeout", "timeout".into()),
         (Ended::Idle, _) => failed("idle", "no output for too long".into()),
         (Ended::Exited, _) if outcome.spawn_error.is_some() || outcome.signal.is_some() => {
-            failed("crash", exit(outcome))
+            starved(outcome).unwrap_or_else(|| failed("crash", exit(outcome)))
         }
         (Ended::Exited, _) => {
+            let ending = retry::read_script(outcome.code(), tail);
             let complaint = format!("{}: {}", exit(outcome), last_lines(tail));
-            Conclusion::new(retry::read_script(outcome.code(), tail), "", complaint)
+            let said = Conclusion::new(ending, "", complaint);
+            starved(outcome).filter(|_| ending == Ending::Failed).unwrap_or(said)
         }
     }
+}
+
+/// One that failed after memory ran out: what was killed may be the agent, or what it waited for.
+fn starved(outcome: &Outcome) -> Option<Conclusion> {
+    let memory = outcome.out_of_memory?;
+    let complaint = format!("out of memory: {memory}; raise the memory limit of container agent");
+    Some(Conclusion::new(Ending::Failed, OUT_OF_MEMORY, complaint))
 }
 
 fn exit(outcome: &Outcome) -> String {
@@ -133,6 +148,7 @@ mod tests {
             swept: 0,
             stdout_bytes: 0,
             stderr_bytes: 0,
+            out_of_memory: None,
         }
     }
 
@@ -164,6 +180,32 @@ mod tests {
         assert_eq!(ending(Class::Crash), Ending::Failed);
         let login = report(Some("Not logged in\nmore"), Some(Class::Auth), 1, Ended::Exited);
         assert_eq!((login.word, login.complaint.as_str()), ("auth", "Not logged in; get a key"));
+    }
+
+    #[test]
+    fn a_failure_after_memory_ran_out_says_so_and_a_result_counts_all_the_same() {
+        let starving = |code, signal| {
+            let out_of_memory = Some(crate::exec::OutOfMemory { limit_bytes: Some(256 << 20) });
+            Outcome { exit_code: code, signal, out_of_memory, ..outcome(0, Ended::Exited) }
+        };
+        let said =
+            "out of memory: the container's limit is 256 MiB; raise the memory limit of container agent";
+        for outcome in [starving(Some(1), None), starving(None, Some(9))] {
+            let text = of_text(&outcome, None, "Killed");
+            assert_eq!(
+                (text.ending, text.word, text.complaint.as_str()),
+                (Ending::Failed, OUT_OF_MEMORY, said)
+            );
+            let report = of_report(&outcome, &Reading::default(), None, "Killed", 0, "");
+            assert_eq!((report.word, report.complaint.as_str()), (OUT_OF_MEMORY, said));
+        }
+        // It went on without the process that was killed, or has a better reason.
+        assert_eq!(of_text(&starving(Some(0), None), None, "").ending, Ending::Worked);
+        assert!(matches!(of_text(&starving(Some(75), None), None, "").ending, Ending::Limited { .. }));
+        let mut reading = Reading::default();
+        reading.message = Some("done".into());
+        let worked = of_report(&starving(Some(1), None), &reading, None, "", 0, "");
+        assert_eq!(worked.ending, Ending::Worked);
     }
 
     #[test]

@@ -97,6 +97,7 @@ impl Run<'_> {
     ) -> Result<Outcome, String> {
         let mut command = command::build(&request.argv, &request.cwd, &request.env)?;
         let table = &self.shared.table;
+        let memory = self.shared.memory.as_ref().map(|memory| (memory, memory.kills()));
         let mut child = table
             .spawn(&mut command, self.events.clone(), request.sweep)
             .map_err(|error| format!("{}: {error}", request.argv[0]))?;
@@ -113,6 +114,7 @@ impl Run<'_> {
 
         let (mut outcome, mut drained) = self.watch(pid, request.limits, &progress);
         outcome.duration_ms = progress.elapsed_ms();
+        outcome.out_of_memory = memory.and_then(|(memory, kills_before)| memory.ran_out(kills_before));
         if request.sweep {
             outcome.swept = table.sweep();
         }

@@ -88,6 +88,10 @@ const BREAKS: &[(&str, &str, Break)] = &[
     ("gate_missing", "gate check", |state| after(state).name = "another".into()),
     ("gate_failed", "exit code 3", |state| after(state).exit_code = 3),
     ("gate_failed", "ran out of time", |state| after(state).timed_out = true),
+    ("gate_failed", "ran out of memory", |state| {
+        let after = after(state);
+        (after.exit_code, after.out_of_memory) = (137, true);
+    }),
     ("not_fail_to_pass", "already passed", |state| {
         change_spec(state, |spec| spec.gates[0].require = Require::FailToPass);
         if state.baseline.is_some() {

@@ -88,7 +88,11 @@ fn runs(history: &History) -> Vec<(&'static str, &Verified)> {
 fn gates(at: &str, run: &Verified) -> Vec<[String; 7]> {
     let count = |gate: &GateOutcome, at: usize| or_dash(gate.counts.map(|counts| counts[at]));
     let row = |gate: &GateOutcome| {
-        let exit = if gate.timed_out { "out of time".into() } else { gate.exit_code.to_string() };
+        let exit = match (gate.timed_out, gate.out_of_memory) {
+            (true, _) => "out of time".into(),
+            (false, true) => "out of memory".into(),
+            (false, false) => gate.exit_code.to_string(),
+        };
         // Names of gates are letters, digits and `-_.`; anything else comes from an altered journal.
         let plain = |sign: &char| sign.is_ascii_alphanumeric() || matches!(sign, '-' | '_' | '.');
         let name: String = gate.name.chars().filter(plain).collect();
