@@ -102,16 +102,17 @@ agent() {
   cargo build --release --bin loopctl --quiet && cargo test --release -p loop-tests --test agent --quiet
 }
 # The real `wt`, in a folder that outlives the checkout. Not optimised and without coloured commands it is built in a
-# fraction of the time.
+# fraction of the time; static, as the image of the runner gets it too.
 worktrunk_command() {
-  LOOP_TEST_WT=${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/agentloop-tests/worktrunk-0.67.0/bin/wt
+  LOOP_TEST_WT=${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/agentloop-tests/worktrunk-0.67.0-static/bin/wt
   export LOOP_TEST_WT
   [ ! -x "$LOOP_TEST_WT" ] || return 0
   place=${LOOP_TEST_WT%/bin/wt} new=${LOOP_TEST_WT%/bin/wt}.$$
   # Beside it and then moved, so that what is there is whole.
   rm -rf "$new" && mkdir -p "$new" && say "building worktrunk 0.67.0" &&
-    CARGO_PROFILE_DEV_DEBUG=0 cargo install worktrunk --version 0.67.0 --locked --debug --no-default-features \
-      --features cli --root "$new" >"$new/build.log" 2>&1 && "$new/bin/wt" --version >>"$new/build.log" 2>&1 &&
+    CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_STRIP=symbols RUSTFLAGS='-C target-feature=+crt-static' \
+      cargo install worktrunk --version 0.67.0 --locked --debug --no-default-features --features cli \
+      --target x86_64-unknown-linux-gnu --root "$new" >"$new/build.log" 2>&1 && "$new/bin/wt" --version >>"$new/build.log" 2>&1 &&
     { [ -e "$place" ] || mv "$new" "$place"; } && { rm -rf "$new"; return 0; }
   tail -n 20 "$new/build.log" >&2 || :
   rm -rf "$new"
@@ -139,6 +140,8 @@ cluster() {
   fi
   [ "$(id -u)" = 0 ] || [ -n "${LOOP_TEST_KUBECONFIG:-}" ] ||
     { missing "root, for a node of its own, or a cluster in LOOP_TEST_KUBECONFIG"; return 1; }
+  # Without it, the tests that need it say so.
+  worktrunk_command || :
   target=x86_64-unknown-linux-gnu
   RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --quiet --target $target -p loopd -p loop-runner &&
     cargo test --release --quiet -p loop-tests --test cluster --no-run || return 1

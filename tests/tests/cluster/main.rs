@@ -10,3 +10,4 @@ mod place;
 mod policies;
 mod refusals;
 mod wishes;
+mod worktrunk;

@@ -60,7 +60,7 @@ impl Setting {
     }
 
     /// A side in a container: `kept` folders are there afterwards, `fresh` ones are also empty.
-    fn contain(
+    pub(super) fn contain(
         &self,
         socket: &Path,
         folder: PathBuf,

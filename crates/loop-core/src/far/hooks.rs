@@ -1,16 +1,20 @@
 //! Worktrunk's project hooks, run where the agent will work and confined as it will be (WT-24, WT-29).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::{Error, HELPER_OUTPUT, Setting, Side, Worktree, private_git, remove};
-use crate::exec::{Bwrap, Ended, Isolation, Limits};
+use crate::exec::{Bwrap, Containers, Ended, Isolation, Limits};
 use crate::worktree::{Worktrunk, words};
 
 /// Longest that all hooks of a new worktree may take.
 const HOOKS_TIME: Duration = Duration::from_secs(1800);
+
+/// Worktrunk's command as a pod's init container puts it beside the executor.
+const CONTAINED: &str = "/agentloop/bin/wt";
 
 /// What became of the hooks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +37,9 @@ impl Setting {
         worktrunk: &Worktrunk,
         hooks: &[u8],
     ) -> Result<Side, Error> {
+        if let Some(at) = self.containers() {
+            return self.contained_hooks(at, worktree, hooks);
+        }
         remove(&self.sandboxes.join("hooks"))?;
         let home = self.home(self.folder(&["hooks", "home"])?)?;
         // Instead of the file in the worktree, so that it is the base commit's without doubt.
@@ -53,6 +60,21 @@ impl Setting {
         let writable = vec![worktree.path.clone()];
         let wanted = Bwrap { home, hidden: self.hidden(), readable, writable, mounts, ..Bwrap::default() };
         self.start("hooks", &worktree.path, environment, wanted)
+    }
+
+    /// In a pod they run in the agent's container, never beside the engine. Whoever wrote the `LoopRun` stands for them:
+    /// there is nobody there who could have approved them before.
+    fn contained_hooks(&self, at: &Containers, worktree: &Worktree, hooks: &[u8]) -> Result<Side, Error> {
+        private_git::refill(worktree, &at.git_folder)?;
+        // The agent's container cannot write there.
+        let file = at.program.join("wt.toml");
+        std::fs::write(&file, hooks).map_err(|error| Error::Io { path: file.clone(), error })?;
+        let home = at.far.join("hooks/home");
+        let more = BTreeMap::from([
+            ("HOME".to_owned(), home.to_string_lossy().into_owned()),
+            ("WORKTRUNK_PROJECT_CONFIG_PATH".to_owned(), file.to_string_lossy().into_owned()),
+        ]);
+        self.contain(&at.agent, worktree.path.clone(), (&[], &[&home]), more)
     }
 }
 
@@ -81,10 +103,12 @@ impl Side {
         if project.peek().is_none() {
             return Ok(Hooked::Ran);
         }
-        if project.any(|hook| hook.needs_approval) {
+        if !self.contained && project.any(|hook| hook.needs_approval) {
             return Ok(Hooked::NotApproved);
         }
-        Ok(self.wt(worktrunk, &["hook", "pre-start", "project:"], stop)?.err().unwrap_or(Hooked::Ran))
+        let mut run = vec!["hook", "pre-start", "project:"];
+        run.extend(self.contained.then_some("--yes"));
+        Ok(self.wt(worktrunk, &run, stop)?.err().unwrap_or(Hooked::Ran))
     }
 
     /// What `wt` prints here, or what became of it instead.
@@ -94,7 +118,7 @@ impl Side {
         arguments: &[&str],
         stop: &dyn Fn() -> bool,
     ) -> Result<Result<Vec<u8>, Hooked>, Error> {
-        let mut argv = worktrunk.arguments();
+        let mut argv = if self.contained { vec![CONTAINED.to_owned()] } else { worktrunk.arguments() };
         argv.extend(arguments.iter().map(|&argument| argument.to_owned()));
         let limits = Limits { total: HOOKS_TIME, idle: None, term_grace: Duration::from_secs(2) };
         let more = [("NO_COLOR", "1".to_owned()), ("GIT_TERMINAL_PROMPT", "0".to_owned())];

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use loop_core::exec::container;
 
 const USAGE: &str = "loop-exec runs in the containers of a LoopRun's pod:
-  loop-exec install FOLDER   copy this program there, for containers of other images
+  loop-exec install FOLDER   copy this program there, and what stands beside it, for containers of other images
   loop-exec serve SOCKET     execute what the runner asks for over a socket
   loop-exec ready SOCKET     exit 0 when that socket is served
 ";
@@ -36,11 +36,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// Copies this program, and the git configuration of the containers: volumes belong to the kubelet's user, which git
-/// would distrust.
+/// Copies this program, Worktrunk's command if there is one, for approved hooks, and the git configuration of the
+/// containers: volumes belong to the kubelet's user, which git would distrust.
 fn install(folder: &Path) -> std::io::Result<()> {
-    let program = folder.join("loop-exec");
-    fs::copy(std::env::current_exe()?, &program)?;
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    let program = std::env::current_exe()?;
+    for name in ["loop-exec", "wt"] {
+        let (from, to) = (program.with_file_name(name), folder.join(name));
+        if from.exists() {
+            fs::copy(from, &to)?;
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o755))?;
+        }
+    }
     fs::write(folder.join("gitconfig"), "[safe]\n\tdirectory = *\n")
 }

@@ -153,12 +153,19 @@ fn begin(place: &Place, store: &Store, object: &LoopRun, spec: &Value) -> Result
     if let Some(fields) = spec.as_object_mut() {
         fields.retain(|name, _| !LIFECYCLE_FIELDS.contains(&name.as_str()));
     }
+    // Worktrunk says itself where a worktree goes, and here it has no configuration but this one.
+    let worktrunk = place.folder().join("worktrunk.toml");
+    fs::write(&worktrunk, format!("worktree-path = \"{WORK}/{{{{ branch | sanitize }}}}\"\n"))?;
     let request = Request {
         directory: place.origin(),
         manifest: spec,
         // In the pod these are where the other containers expect them.
         flags: json!({
-            "worktree": {"pathTemplate": format!("{WORK}/{{{{ run_branch | sanitize }}}}"), "cleanup": false},
+            "worktree": {
+                "pathTemplate": format!("{WORK}/{{{{ run_branch | sanitize }}}}"),
+                "worktrunkConfig": worktrunk,
+                "cleanup": false,
+            },
             "artifacts": {"mode": "Global"},
         }),
         environment: loop_core::caller_environment(),
