@@ -325,7 +325,8 @@ pub enum WorktreeHooks {
     /// None runs.
     #[default]
     Skip,
-    /// Those of the base commit run on the agent's side before its first step, once the user has approved them (WT-24).
+    /// Those of the base commit run on the agent's side before its first step, once the user has approved them (WT-24); on
+    /// a cluster this is the approval.
     Approved,
 }
 
@@ -338,7 +339,7 @@ pub struct Worktree {
     pub provider: Provider,
     /// Worktrunk's command: a name in PATH, or a path outside the repository (CFG-35).
     pub worktrunk_bin: String,
-    /// Configuration file of the user for Worktrunk; absent = the one it finds itself (CFG-36).
+    /// Configuration file of the user for Worktrunk; absent = the one it finds itself (CFG-36). A cluster has its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worktrunk_config: Option<String>,
     /// Whether Worktrunk copies ignored files of the primary checkout into the new worktree (CFG-37).
@@ -347,7 +348,7 @@ pub struct Worktree {
     pub hooks: WorktreeHooks,
     /// Put before the slug of the run's name (WT-6).
     pub run_branch_prefix: String,
-    /// Where git puts it (WT-9); Worktrunk is asked for its own answer.
+    /// Where git puts it (WT-9); Worktrunk is asked for its own answer. On a cluster it is in the pod's volume.
     pub path_template: String,
     /// Whether the worktree of a merged run is removed (WT-20).
     pub cleanup: bool,
