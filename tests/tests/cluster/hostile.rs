@@ -2,6 +2,7 @@
 
 use loop_tests::PROJECT;
 
+use super::memory::LIMITS;
 use super::place::{Place, until};
 
 const HOSTILE: &str = include_str!("../../agents/hostile.sh");
@@ -13,6 +14,8 @@ fn an_agent_that_attacks_gains_nothing_never_completes_and_is_reported() {
     // A gate that runs the project's code, as honest ones do.
     files.extend([(".loop/agent.sh", HOSTILE), ("unit.sh", "#!/bin/sh\n. ./lib.sh\n"), ("lib.sh", "true\n")]);
     place.git_server(&files);
+    // The runner gets no more than these, whatever the agent prints.
+    place.apply(LIMITS);
     let main = place.git(&["rev-parse", "main"]);
     place.run(
         "hostile",

@@ -5,7 +5,7 @@ use loop_tests::{HONEST, PROJECT};
 use super::place::{Place, until};
 
 /// What every container of the namespace gets.
-const LIMITS: &str = "apiVersion: v1\nkind: LimitRange\nmetadata: {name: memory}\nspec:\n  limits:\n  - type: Container\n    \
+pub(crate) const LIMITS: &str = "apiVersion: v1\nkind: LimitRange\nmetadata: {name: memory}\nspec:\n  limits:\n  - type: Container\n    \
                       default: {memory: 256Mi}\n    defaultRequest: {memory: 64Mi}\n";
 
 /// Keeps all that it reads, as it has no end of line.
