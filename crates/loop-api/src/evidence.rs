@@ -46,7 +46,10 @@ pub struct Predicate {
     pub engine: String,
     /// Adapter that implemented.
     pub adapter: String,
-    /// `bubblewrap VERSION` or `none: REASON`.
+    /// Name and version of its CLI, by its own word; absent when it says none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub program: String,
+    /// `bubblewrap VERSION`, `containers` or `none: REASON`.
     pub isolation: String,
     /// `FailToPass`, `NoRegression` or `Unverified`.
     pub level: String,

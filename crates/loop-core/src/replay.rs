@@ -187,10 +187,15 @@ fn rules(trusted: &Trusted, statement: &Statement) -> Result<Vec<String>, String
 /// record that completed the run.
 pub fn against_journal(statement: &Statement, state: &State, journal_head: &str) -> Vec<String> {
     let given = &statement.predicate;
-    let Some(expected) = crate::engine::statement(state, &given.run, &given.protected_sha256, journal_head)
+    let Some(mut expected) =
+        crate::engine::statement(state, &given.run, &given.protected_sha256, journal_head)
     else {
         return vec!["the journal has no grant that evidence could be about".into()];
     };
+    if given.program.is_empty() {
+        // Written before there was this field.
+        expected.predicate.program.clear();
+    }
     let mut differences = Vec::new();
     let value = |statement: &Statement| serde_json::to_value(statement).unwrap_or_default();
     walk("", &value(statement), &value(&expected), &mut differences);

@@ -93,6 +93,10 @@ fn claude_works_is_reviewed_repairs_and_is_merged() {
     let run = object(&world);
     assert_eq!(run["status"]["phase"], "Completed");
     assert_eq!(run["status"]["progress"]["iteration"], 4);
+    let evidence: Value =
+        serde_json::from_str(&read(&world.run_folder(), "evidence.json")).expect("evidence");
+    let program = evidence["predicate"]["program"].as_str().unwrap_or_default();
+    assert!(program.starts_with("claude 2."), "{program:?}");
     assert_eq!(world.git(&["show", "agent/files:two.txt"]), "two");
     assert_eq!(world.git(&["show", "agent/files:notes.txt"]), "two files");
     let verified = world.loopctl(&["verify", run["metadata"]["name"].as_str().unwrap()]);

@@ -109,6 +109,7 @@ pub(crate) fn statement(state: &State, run: &str, protected: &str, journal_head:
             run: run.to_owned(),
             engine: format!("loopctl {}", created.version),
             adapter: created.spec.agent.adapter.clone(),
+            program: state.program.clone(),
             isolation: state.isolation.clone(),
             level: granted.level.clone(),
             base_commit: facts.base_commit.clone(),

@@ -48,6 +48,10 @@ impl State {
     pub(super) fn finish_agent(&mut self, run: &AgentRun) {
         self.agent = None;
         self.usage.add(&run.usage);
+        let implementing = self.open.as_ref().is_some_and(|open| open.phase == StepPhase::Implementation);
+        if implementing && !run.program.is_empty() {
+            self.program.clone_from(&run.program);
+        }
         self.note_session(&run.session);
         // Nothing is left to continue, or it would fail in the same way again.
         if ["session_lost", "context"].contains(&run.ending.as_str()) {

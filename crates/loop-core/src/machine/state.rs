@@ -125,6 +125,8 @@ pub struct State {
     pub agent: Option<OpenAgent>,
     /// Session of the last implementation, as long as it can be continued.
     pub session: Option<Session>,
+    /// Name and version of the CLI that implemented last, by its own word; empty when it says none.
+    pub program: String,
     /// What the agents of all steps used.
     pub usage: Usage,
     /// Cost in billionths of a dollar, and tokens, used before the run was last tried again.
