@@ -26,6 +26,8 @@ pub const EXIT_REFUSED: i32 = 2;
 pub const EXIT_PAUSED: i32 = 75;
 /// Exit code of the runner when another pod can go on where this one cannot.
 pub const EXIT_LOST: i32 = 76;
+/// What a variable in the agent's container begins with whose rest is the name of one that agents alone get.
+pub const CREDENTIAL: &str = "LOOP_CREDENTIAL_";
 /// The most characters of a run's name: with a suffix it must still fit a label.
 pub const NAME_LIMIT: usize = 50;
 

@@ -24,7 +24,10 @@ fn main() -> ExitCode {
         ["__exec"] => server::serve(false),
         [container::EXECUTOR] => container::executor(),
         [container::RELAY, socket] => container::relay(Path::new(socket)),
-        ["serve", socket] => ExitCode::from(u8::from(container::listen(Path::new(socket)).is_err())),
+        ["serve", socket] => ExitCode::from(u8::from(
+            container::listen(Path::new(socket), std::env::var_os("FIRST").as_deref().map(Path::new))
+                .is_err(),
+        )),
         ["engine", folder, script, out] => engine(folder, script, out),
         ["latency", folder] => latency(folder),
         _ => ExitCode::FAILURE,
@@ -39,6 +42,7 @@ fn request(script: &str) -> Request {
         stdin: Vec::new(),
         limits: Limits { total: Duration::from_mins(5), idle: None, term_grace: Duration::from_secs(1) },
         sweep: true,
+        credentials: false,
     }
 }
 

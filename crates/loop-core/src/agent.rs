@@ -29,6 +29,8 @@ pub struct Adapter {
     pub install: &'static str,
     /// How to get access, for whom the service refuses.
     pub access: &'static str,
+    /// Variables of which it needs one where nobody can have logged in; empty = it needs none.
+    pub credentials: &'static [&'static str],
     /// Model when the user names none (CFG-11).
     pub default_model: Option<&'static str>,
     /// Arguments in groups. A group with a `{{variable}}` is left out where the variable has no value. The variables

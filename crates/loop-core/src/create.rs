@@ -23,6 +23,7 @@ use loop_api::spec_file::SpecHead;
 use serde_json::Value;
 
 use crate::config::{self, Config};
+use crate::far::Container;
 use crate::git::{self, Git};
 use crate::store::{Journal, JournalError, Store};
 use sources::Sources;
@@ -91,6 +92,8 @@ pub struct Request {
     pub environment: BTreeMap<String, String>,
     /// Uid and name that the run has already, on a cluster; new ones otherwise.
     pub identity: Option<(String, String)>,
+    /// Where agents work on a cluster; this machine otherwise.
+    pub container: Option<Container>,
 }
 
 /// A run that was made but not started.

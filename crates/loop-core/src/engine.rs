@@ -38,7 +38,7 @@ use loop_api::phase::{RunPhase, StepPhase};
 use crate::control::{Control, Signals, Stop};
 use crate::delivery::Remote;
 use crate::exec::{self, Counts, Isolation};
-use crate::far::{self, Setting, Side, Worktree};
+use crate::far::{self, Links, Setting, Side, Worktree};
 use crate::git::{self, Git, Identity, Trusted};
 use crate::machine::{Next, State, Step, next};
 use crate::queue::Turn;
@@ -194,6 +194,8 @@ pub struct Host {
     pub environment: BTreeMap<String, String>,
     /// Where a merge has to arrive beside the user's repository; `None` on one machine.
     pub remote: Option<Arc<dyn Remote>>,
+    /// Connections to containers that there are already.
+    pub links: Links,
 }
 
 /// One run, driven by this process alone.
@@ -253,7 +255,7 @@ impl<'a> Engine<'a> {
             caller: host.environment.clone(),
             search_path: created.search_path.clone(),
             marker: uid.to_owned(),
-            links: far::Links::default(),
+            links: host.links.clone(),
         };
         let control = Control { signals: host.signals.clone(), run: run.clone(), deadline: None };
         let user = Git::user(&root).with(exec::ENGINE_MARKER, uid);

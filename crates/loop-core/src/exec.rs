@@ -49,6 +49,8 @@ pub struct Request {
     pub limits: Limits,
     /// Whether everything it left behind is killed and counted when its main process has ended.
     pub sweep: bool,
+    /// Whether it also gets the credentials of its container, which the engine never sees.
+    pub credentials: bool,
 }
 
 /// When a command is stopped.

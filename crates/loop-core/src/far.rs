@@ -8,11 +8,12 @@ mod collect;
 mod container;
 mod hooks;
 mod private_git;
+mod record;
 mod reports;
 mod state_folder;
 
 pub use collect::{Collected, Worktree};
-pub use container::Links;
+pub use container::{Container, Links};
 pub(crate) use hooks::Hooked;
 
 use std::collections::BTreeMap;
@@ -143,6 +144,7 @@ impl Side {
             stdin,
             limits,
             sweep: true,
+            credentials: false,
         }
     }
 

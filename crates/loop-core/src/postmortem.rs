@@ -57,6 +57,11 @@ pub fn prompt(report: Report, state: &State, folder: &Path) -> String {
     text
 }
 
+/// Files of the record that a report is made from, relative to the run's folder.
+pub fn inputs(report: Report, state: &State) -> Vec<String> {
+    files(report, state).into_iter().map(|(_, name)| name).collect()
+}
+
 /// Writes the three prompts, also where nobody is asked (ART-31).
 pub fn write_prompts(run: &RunDir, state: &State) -> io::Result<()> {
     fs::create_dir_all(run.join(FOLDER))?;

@@ -4,9 +4,11 @@
 //! clones before and publishes after; `loop-exec` executes commands in the containers of agent and gates. Runner and
 //! sidecar share a folder and speak through two append-only files in it.
 
+pub mod install;
 pub mod mailbox;
 pub mod place;
 pub mod sidecar;
+pub mod toolchain;
 
 /// What the kubelet shows as a container's last words.
 const LAST_WORDS: &str = "/dev/termination-log";

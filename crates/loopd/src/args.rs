@@ -21,4 +21,7 @@ pub(crate) struct Args {
     /// Image in which agent and gates work when a run names none
     #[arg(long, env = "LOOP_AGENT_IMAGE", value_name = "IMAGE")]
     pub(crate) agent_image: Option<String>,
+    /// Image with the CLI of Claude Code, copied into pods whose agent it may be [default: that of the agent's own image]
+    #[arg(long, env = "LOOP_CLAUDE_IMAGE", value_name = "IMAGE")]
+    pub(crate) claude_image: Option<String>,
 }

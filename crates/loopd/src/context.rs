@@ -29,6 +29,7 @@ pub(crate) struct Settings {
     pub(crate) slots: usize,
     runner_image: String,
     agent_image: Option<String>,
+    claude_image: Option<String>,
     /// Seconds until the object of an ended run is deleted, where its spec does not say.
     pub(crate) ttl: Option<u32>,
 }
@@ -36,10 +37,12 @@ pub(crate) struct Settings {
 impl Settings {
     /// From the command line. An empty image, as a chart without a value has it, is none.
     pub(crate) fn new(args: &Args) -> Self {
+        let named = |image: &Option<String>| image.clone().filter(|image| !image.is_empty());
         Self {
             slots: args.slots,
             runner_image: args.runner_image.clone(),
-            agent_image: args.agent_image.clone().filter(|image| !image.is_empty()),
+            agent_image: named(&args.agent_image),
+            claude_image: named(&args.claude_image),
             ttl: Some(args.ttl).filter(|seconds| *seconds > 0),
         }
     }
@@ -47,7 +50,7 @@ impl Settings {
     /// Images of a run's pod; `None` when nobody has named one for its agent.
     pub(crate) fn images<'a>(&'a self, run: &'a LoopRun) -> Option<Images<'a>> {
         let agent = run.spec.agent.image.as_deref().or(self.agent_image.as_deref())?;
-        Some(Images { runner: &self.runner_image, agent })
+        Some(Images { runner: &self.runner_image, agent, claude: self.claude_image.as_deref() })
     }
 }
 

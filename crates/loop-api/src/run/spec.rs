@@ -132,6 +132,11 @@ pub struct Agent {
     /// On a cluster: the image in which agent and gates work, with the project's toolchain; absent = the operator's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// On a cluster: Secret whose keys become environment variables of the agent's processes, and of no others: the
+    /// credential of its CLI, such as `ANTHROPIC_API_KEY` or `CLAUDE_CODE_OAUTH_TOKEN`, and where its service is. A
+    /// reviewer gets it too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretReference>,
 }
 
 /// Who reviews.

@@ -19,6 +19,13 @@ pub static CLAUDE: Adapter = Adapter {
     program: Some("claude"),
     install: "install it with `npm install -g @anthropic-ai/claude-code` and log in once with `claude`, or set ANTHROPIC_API_KEY",
     access: "log in with `claude`, or set ANTHROPIC_API_KEY to a key that is valid and paid for",
+    credentials: &[
+        "ANTHROPIC_API_KEY",
+        "ANTHROPIC_AUTH_TOKEN",
+        "CLAUDE_CODE_OAUTH_TOKEN",
+        "CLAUDE_CODE_USE_BEDROCK",
+        "CLAUDE_CODE_USE_VERTEX",
+    ],
     default_model: Some("opus"),
     arguments: &[
         &["-p", "--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions"],

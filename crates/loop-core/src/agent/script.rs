@@ -8,6 +8,7 @@ pub static SCRIPT: Adapter = Adapter {
     program: None,
     install: "",
     access: "",
+    credentials: &[],
     default_model: None,
     arguments: &[],
     environment: &[],

@@ -9,6 +9,7 @@ use loop_api::run::LoopRunSpec;
 use super::preflight::{Base, mode, refuse};
 use super::{AGENT_SCRIPT, Error, Request};
 use crate::agent::{self, Adapter};
+use crate::far::Container;
 use crate::git::Git;
 
 /// Settles the agents of a run; gives the content of a script that is not taken from the base commit.
@@ -35,16 +36,31 @@ pub(super) fn settle(
     }
     for adapter in &asked {
         let Some(program) = adapter.program else { continue };
-        if std::env::split_paths(search_path).all(|entry| !is_executable(&entry.join(program))) {
+        let missing = match &request.container {
+            Some(container) => missing_in(container, adapter, program),
+            None => std::env::split_paths(search_path)
+                .all(|entry| !is_executable(&entry.join(program)))
+                .then(|| Missing {
+                    what: "is not in PATH".into(),
+                    remedy: format!("{}, or name a script with --agent-script", adapter.install),
+                }),
+        };
+        if let Some(Missing { what, remedy }) = missing {
             let why = if chosen {
-                format!("agent {} needs the command `{program}`, which is not in PATH", adapter.name)
+                format!("agent {} needs the command `{program}`, which {what}", adapter.name)
             } else {
-                format!(
-                    "no agent was found: {} has no {AGENT_SCRIPT}, and `{program}` is not in PATH",
-                    base.branch
-                )
+                format!("no agent was found: {} has no {AGENT_SCRIPT}, and `{program}` {what}", base.branch)
             };
-            return refuse(format!("{why}; {}, or name a script with --agent-script", adapter.install));
+            return refuse(format!("{why}; {remedy}"));
+        }
+        let access = |container: &Container| adapter.credentials.iter().any(|name| container.has(name));
+        if !adapter.credentials.is_empty() && !request.container.as_ref().is_none_or(access) {
+            return refuse(format!(
+                "agent {} has no credential: put one into a Secret, under one of the keys {}, and name that in \
+                 spec.agent.secretRef",
+                adapter.name,
+                adapter.credentials.join(", ")
+            ));
         }
     }
     if spec.agent.model.is_none() {
@@ -62,6 +78,23 @@ pub(super) fn settle(
         };
     }
     script(user, spec, request, base, given)
+}
+
+/// What is wrong with the command of an agent, and what to do.
+struct Missing {
+    what: String,
+    remedy: String,
+}
+
+/// Has the command say its version: one that is there may be made for another system.
+fn missing_in(container: &Container, adapter: &Adapter, program: &str) -> Option<Missing> {
+    let what = container.version(adapter, program).err()?;
+    let name = adapter.name;
+    let remedy = format!(
+        "give the operator the image that brings it (agents.{name}.image of the chart) and name {name} in \
+         spec.agent.adapter or spec.review.adapter, or use a spec.agent.image with the command in its PATH"
+    );
+    Some(Missing { what, remedy })
 }
 
 fn script(

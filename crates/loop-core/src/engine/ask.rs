@@ -158,7 +158,7 @@ impl Engine<'_> {
             let stdin = question.prompt.as_bytes().to_vec();
             return Ok(Call { adapter, argv, stdin, session: String::new(), resumed: false });
         };
-        let program = self.setting.program(program).ok_or_else(|| {
+        let program = self.setting.command(program).ok_or_else(|| {
             Halt::failed(
                 "runner_execution_failed",
                 format!("`{program}` is no longer in PATH; {}", adapter.install),
@@ -238,7 +238,7 @@ impl Engine<'_> {
         let Self { agent, journal, observer, setting, trusted, control, reviewer, .. } = self;
         let side = if reviewing { reviewer.as_ref() } else { agent.as_ref() };
         let side = side.ok_or_else(|| Halt::failed("run_error", "no agent side".into()))?;
-        let request = side.request(
+        let mut request = side.request(
             call.argv.clone(),
             &variables,
             call.stdin.clone(),
@@ -248,6 +248,7 @@ impl Engine<'_> {
                 term_grace: Duration::from_secs(5),
             },
         );
+        request.credentials = true;
         let mut keep = |seen: Seen<'_>| -> Result<(), Error> {
             let collected = match seen {
                 Seen::Live(live) => {

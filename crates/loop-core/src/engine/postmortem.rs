@@ -78,7 +78,7 @@ impl Engine<'_> {
     ) -> Result<(), Trouble> {
         postmortem::write_prompts(&self.run, self.state())
             .map_err(|error| Trouble::Failed(format!("the prompts: {error}")))?;
-        let Some(program) = adapter.program.and_then(|program| self.setting.program(program)) else {
+        let Some(program) = adapter.program.and_then(|program| self.setting.command(program)) else {
             return Err(Trouble::Skipped(format!("the agent {} is not in PATH", adapter.name)));
         };
         let (Ok(worktree), Some((head, _))) = (self.worktree(), self.state().checkpoint.clone()) else {
@@ -115,7 +115,13 @@ impl Engine<'_> {
         report: Report,
         result: &mut Postmortem,
     ) -> Result<String, String> {
-        let prompt = postmortem::prompt(report, self.state(), self.run.path());
+        let names = postmortem::inputs(report, self.state());
+        analyst
+            .side
+            .show_record(&self.setting, self.run.path(), &names)
+            .map_err(|error| format!("the record: {error}"))?;
+        let shown = self.setting.shown_record(self.run.path());
+        let prompt = postmortem::prompt(report, self.state(), &shown);
         let log = self.run.join(report.path()).with_extension("log");
         let Analysis { text, usage, complaint } = self.ask_analyst(analyst, &prompt, &log);
         result.usage.add(&usage);

@@ -52,6 +52,11 @@ impl Client {
         &self.far.environment
     }
 
+    /// Names of the variables that a container has for agents alone.
+    pub fn credentials(&self) -> &[String] {
+        &self.far.credentials
+    }
+
     /// Runs one request; other threads may run others meanwhile.
     ///
     /// `stop` is asked at least every 100 ms, as far as the sink lets it. Runs share one pipe: a sink

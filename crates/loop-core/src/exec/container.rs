@@ -2,6 +2,7 @@
 //! the engine, the first that connects. Nobody can connect after it: whoever could would have an executor too, whose
 //! processes the engine's does not know and so would not sweep. What an executor that was killed leaves behind is killed.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -36,14 +37,14 @@ const ENGINE: u8 = b'E';
 /// Pid of the executor while it is alive.
 type Executor = Arc<Mutex<Option<i32>>>;
 
-/// Listens until the container is told to end.
+/// Listens until the container is told to end. Programs in the folder `first` are found before all others.
 ///
 /// For the first process of a container, before it has any other thread. It obeys SIGTERM only from outside of its PID
 /// namespace, which the kubelet's is: what it runs shares its user and could send one.
 ///
 /// # Errors
 /// When the socket or a signal descriptor cannot be made.
-pub fn listen(socket: &Path) -> io::Result<()> {
+pub fn listen(socket: &Path, first: Option<&Path>) -> io::Result<()> {
     let mut awaited = SigSet::empty();
     awaited.add(Signal::SIGTERM);
     awaited.add(Signal::SIGCHLD);
@@ -56,14 +57,14 @@ pub fn listen(socket: &Path) -> io::Result<()> {
     let listener = UnixListener::bind(socket)?;
     let signals = SignalFd::with_flags(&awaited, SfdFlags::SFD_CLOEXEC)?;
     let executor = Executor::default();
-    let (started, place) = (Arc::clone(&executor), socket.to_owned());
+    let (started, place, path) = (Arc::clone(&executor), socket.to_owned(), search_path(first));
     thread::Builder::new().name("accept".into()).spawn(move || {
         // One that cannot be served is closed, which its engine notices.
         let engine = listener.incoming().flatten().find(|connection| is_engine(connection).unwrap_or(false));
         // Nobody else from here on, and before anything untrusted can run.
         drop(listener);
         let _ = fs::remove_file(place);
-        let _ = engine.map(|connection| serve(connection, &started));
+        let _ = engine.map(|connection| serve(connection, &started, &path));
     })?;
     while let Some(signal) = signals.read_signal()? {
         let from_outside = signal.ssi_pid == 0 || getpid().as_raw() != 1;
@@ -91,12 +92,21 @@ fn is_engine(mut connection: &UnixStream) -> io::Result<bool> {
     Ok(said == 1 && word[0] == ENGINE)
 }
 
-fn serve(connection: UnixStream, executor: &Executor) -> io::Result<()> {
+/// PATH of the container with a folder before it.
+fn search_path(first: Option<&Path>) -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let all = first.map(Path::to_owned).into_iter().chain(std::env::split_paths(&path));
+    // A folder that cannot be part of it is none of ours.
+    std::env::join_paths(all).unwrap_or(path)
+}
+
+fn serve(connection: UnixStream, executor: &Executor, path: &OsStr) -> io::Result<()> {
     let input = OwnedFd::from(connection.try_clone()?);
     // Held over both, so that it is known before its end can be seen.
     let mut known = lock(executor);
     let child = Command::new("/proc/self/exe")
         .arg(EXECUTOR)
+        .env("PATH", path)
         .stdin(Stdio::from(input))
         .stdout(Stdio::from(OwnedFd::from(connection)))
         .spawn()?;

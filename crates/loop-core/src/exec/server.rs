@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use loop_api::names::CREDENTIAL;
 use nix::unistd::{getpid, setsid};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,9 @@ pub(super) struct Hello {
     /// Environment of a container, which is what its commands get; empty elsewhere.
     #[serde(default)]
     pub(super) environment: BTreeMap<String, String>,
+    /// Names of the variables that it has for agents alone.
+    #[serde(default)]
+    pub(super) credentials: Vec<String>,
 }
 
 /// What all threads of the far side share.
@@ -41,6 +45,7 @@ struct Shared {
     out: Mutex<File>,
     /// The container's, for what is in one.
     memory: Option<Memory>,
+    credentials: BTreeMap<String, String>,
 }
 
 impl Shared {
@@ -78,9 +83,11 @@ fn serve_pipes(in_container: bool) -> io::Result<()> {
     command::enlarge(&out);
 
     let memory = in_container.then(Memory::of_container).flatten();
-    let shared = Arc::new(Shared { table: Table::new(pid1), out: Mutex::new(out), memory });
-    let environment = if in_container { std::env::vars().collect() } else { BTreeMap::new() };
-    let hello = Hello { pid1, version: env!("CARGO_PKG_VERSION").into(), environment };
+    let (environment, credentials) = if in_container { surroundings() } else { Default::default() };
+    let names = credentials.keys().cloned().collect();
+    let hello = Hello { pid1, version: env!("CARGO_PKG_VERSION").into(), environment, credentials: names };
+    let shared =
+        Arc::new(Shared { table: Table::new(pid1), out: Mutex::new(out), memory, credentials });
     let mut bytes = Vec::new();
     frame::push(&mut bytes, Kind::Hello, 0, &serde_json::to_vec(&hello)?);
     shared.send(&bytes)?;
@@ -97,6 +104,19 @@ fn serve_pipes(in_container: bool) -> io::Result<()> {
     let served = obey(&mut control, &shared);
     shared.table.kill_everything();
     served
+}
+
+/// The container's environment, and what of it is for agents. A credential stands for the image's variable of its name.
+fn surroundings() -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+    let (mut environment, mut credentials) = (BTreeMap::new(), BTreeMap::new());
+    for (name, value) in std::env::vars() {
+        match name.strip_prefix(CREDENTIAL) {
+            Some(name) => credentials.insert(name.to_owned(), value),
+            None => environment.insert(name, value),
+        };
+    }
+    environment.retain(|name, _| !credentials.contains_key(name));
+    (environment, credentials)
 }
 
 /// Carries out frames until there are no more.

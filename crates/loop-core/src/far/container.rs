@@ -5,9 +5,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Error, Setting, Side, Worktree, private_git};
+use std::time::Duration;
+
+use super::{Error, HELPER_OUTPUT, Setting, Side, Worktree, private_git, record};
 use crate::agent::Adapter;
-use crate::exec::{self, Client, Containers, Isolation, Sandbox};
+use crate::exec::{self, Client, Containers, Isolation, Limits, Sandbox};
+
+/// Longest that a command may take to say its version: the first start of a large program, from a cold disk.
+const VERSION_TIME: Duration = Duration::from_secs(30);
 
 /// Empties the folders behind `--` and makes all of them, and HOME. With any behind `--`, what our user left in the
 /// container's own temp folders goes too, or one gate could leave words for the next.
@@ -38,6 +43,61 @@ impl Links {
     pub(crate) fn is_lost(&self) -> bool {
         let links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         links.values().any(|client| client.is_lost())
+    }
+
+    /// Connects to the container in which agents work, by its socket. `executable` carries the frames.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub fn container(&self, executable: &Path, socket: &Path) -> Result<Container, exec::Error> {
+        Ok(Container(self.client(executable, socket)?))
+    }
+}
+
+/// The container of the agent, while there is no run yet.
+#[derive(Debug, Clone)]
+pub struct Container(Arc<Client>);
+
+impl Container {
+    /// Whether an agent there gets a variable of this name.
+    pub fn has(&self, name: &str) -> bool {
+        let given = self.0.credentials().iter().any(|known| known == name);
+        given || self.0.environment().get(name).is_some_and(|value| !value.is_empty())
+    }
+
+    /// What an agent's command says of its version, without a credential at hand.
+    ///
+    /// # Errors
+    /// What is wrong with it: half a sentence about the command.
+    pub fn version(&self, adapter: &Adapter, program: &str) -> Result<String, String> {
+        let mut environment = self.0.environment().clone();
+        environment.extend(variables(adapter));
+        let request = exec::Request {
+            argv: vec![program.to_owned(), "--version".to_owned()],
+            cwd: PathBuf::from("/"),
+            env: environment.into_iter().collect(),
+            stdin: Vec::new(),
+            limits: Limits { total: VERSION_TIME, idle: None, term_grace: VERSION_TIME },
+            sweep: true,
+            credentials: false,
+        };
+        let said = self
+            .0
+            .capture(&request, &|| false, HELPER_OUTPUT)
+            .map_err(|error| format!("cannot be asked for: {error}"))?;
+        let first = |bytes: &[u8]| {
+            String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().trim().to_owned()
+        };
+        if said.outcome.success() {
+            return Ok(first(&said.stdout));
+        }
+        Err(match (said.outcome.spawn_error, first(&said.stderr)) {
+            (Some(error), _) if error.ends_with("command not found") => {
+                "is not in the agent's container".to_owned()
+            }
+            (Some(error), _) => format!("cannot be started in the agent's container: {error}"),
+            (None, words) => format!("does not run in the agent's container ({words})"),
+        })
     }
 }
 
@@ -107,11 +167,12 @@ impl Setting {
         commit: &str,
         adapter: &Adapter,
     ) -> Result<Side, Error> {
-        let (folder, home) = (at.far.join(name).join("checkout"), at.far.join(name).join("home"));
+        let [folder, home, record] =
+            ["checkout", "home", record::FOLDER].map(|part| at.far.join(name).join(part));
         // A HOME of its own: what the agent left in its one is not for who judges it.
         let mut more = variables(adapter);
         more.insert("HOME".into(), home.to_string_lossy().into_owned());
-        let side = self.contain(&at.agent, folder.clone(), (&[], &[&folder, &home]), more)?;
+        let side = self.contain(&at.agent, folder.clone(), (&[], &[&folder, &home, &record]), more)?;
         side.check_out(&self.trusted, commit, &self.search_path)?;
         Ok(side)
     }

@@ -76,8 +76,14 @@ impl Setting {
         Ok(())
     }
 
+    /// What an agent's command is called by: its file on this machine, its name in a container, which has a PATH of its
+    /// own.
+    pub fn command(&self, name: &str) -> Option<PathBuf> {
+        if self.containers().is_some() { Some(name.into()) } else { self.program(name) }
+    }
+
     /// A command in the PATH of the run, which has no entry that an agent could write.
-    pub fn program(&self, name: &str) -> Option<PathBuf> {
+    fn program(&self, name: &str) -> Option<PathBuf> {
         use std::os::unix::fs::PermissionsExt as _;
         let runs = |path: &PathBuf| {
             fs::metadata(path).is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)

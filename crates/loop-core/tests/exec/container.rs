@@ -3,9 +3,9 @@
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 
-use loop_core::exec::{Client, Sandbox, container};
+use loop_core::exec::{Client, Request, Sandbox, container};
 
-use super::support::{Listening, eventually, request, server, stubborn, unique, with_argument};
+use super::support::{Listening, PATH, eventually, request, server, stubborn, unique, with_argument};
 
 #[test]
 fn the_engine_is_told_the_containers_environment_and_nothing_is_inherited_by_itself() {
@@ -35,6 +35,35 @@ fn what_a_killed_or_stopped_executor_leaves_is_killed() {
         // Root may read everything; for others it is closed.
         assert!(user.stdout == b"0\n" || std::fs::read(environ).is_err());
     }
+}
+
+#[test]
+fn a_credential_reaches_whom_it_is_for_and_the_engine_knows_its_name_only() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("exec.sock");
+    let _listens = Listening::start(&socket);
+    let client = Client::start(&server(), &Sandbox::Container(socket)).unwrap();
+    assert_eq!(client.credentials(), ["KEY"]);
+    assert!(!format!("{:?}", client.environment()).contains("secret"));
+    assert!(!client.environment().contains_key("KEY"), "the image's own is no longer what counts");
+    let said = |request: Request| client.capture(&request, &|| false, 100).unwrap().stdout;
+    let asks = request("echo ${KEY:-none} ${LOOP_CREDENTIAL_KEY:-none}");
+    assert_eq!(said(asks.clone()), b"none none\n");
+    let trusted = Request { credentials: true, ..asks };
+    assert_eq!(said(trusted.clone()), b"secret none\n");
+    let mut own = trusted;
+    own.env.push(("KEY".into(), "the engine's".into()));
+    assert_eq!(said(own), b"the engine's none\n");
+}
+
+#[test]
+fn programs_that_were_brought_are_found_before_those_of_the_image() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("exec.sock");
+    let _listens = Listening::start_with(&socket, &[("FIRST", place.path())]);
+    let client = Client::start(&server(), &Sandbox::Container(socket)).unwrap();
+    let path = format!("{}:{PATH}", place.path().display());
+    assert_eq!(client.environment().get("PATH"), Some(&path));
 }
 
 #[test]

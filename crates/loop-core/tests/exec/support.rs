@@ -94,8 +94,14 @@ pub(super) struct Listening(pub(super) std::process::Child);
 
 impl Listening {
     pub(super) fn start(socket: &Path) -> Self {
+        Self::start_with(socket, &[])
+    }
+
+    pub(super) fn start_with(socket: &Path, more: &[(&str, &Path)]) -> Self {
         let mut command = Command::new(server());
         command.arg("serve").arg(socket).env_clear().env("PATH", PATH).env("OF_THE_CONTAINER", "yes");
+        command.env("KEY", "of the image").env("LOOP_CREDENTIAL_KEY", "secret");
+        command.envs(more.iter().copied());
         Self(command.spawn().unwrap())
     }
 }
@@ -115,6 +121,7 @@ pub(super) fn request(script: &str) -> Request {
         stdin: Vec::new(),
         limits: Limits { total: Duration::from_mins(1), idle: None, term_grace: Duration::from_millis(200) },
         sweep: true,
+        credentials: false,
     }
 }
 

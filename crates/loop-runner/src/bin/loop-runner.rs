@@ -16,6 +16,7 @@ use loop_core::control::Signals;
 use loop_core::create::{self, Request};
 use loop_core::engine::{self, End, Engine, Host, Observer};
 use loop_core::exec::{Containers, Isolation, container};
+use loop_core::far::{Container, Links};
 use loop_core::machine::State;
 use loop_core::record;
 use loop_core::store::{RunDir, Store, read_journal};
@@ -28,6 +29,8 @@ use serde_json::{Value, json};
 const PUBLISH_TIME: Duration = Duration::from_secs(300);
 /// Exit code after SIGTERM.
 const INTERRUPTED: i32 = 143;
+/// Socket of the agent's container.
+const AGENT_SOCKET: &str = "/run/agentloop-agent/exec.sock";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -81,8 +84,11 @@ fn run(place: &Place) -> Result<(i32, String), Failure> {
     let object: LoopRun = serde_json::from_value(raw.clone()).context("the LoopRun cannot be read")?;
     let uid = object.metadata.uid.clone();
     let store = Store::at(place.data());
+    let links = Links::default();
     if !store.run(&uid).journal().exists() {
-        begin(place, &store, &object, &raw["spec"]).map_err(Failure::Refused)?;
+        let container = links.container(&std::env::current_exe()?, Path::new(AGENT_SOCKET));
+        let container = container.map_err(|error| Failure::Passing(error.into()))?;
+        begin(place, &store, &object, &raw["spec"], container).map_err(Failure::Refused)?;
     }
     let signals = Signals::default();
     let raised = signals.clone();
@@ -93,7 +99,7 @@ fn run(place: &Place) -> Result<(i32, String), Failure> {
     let host = Host {
         executable: std::env::current_exe()?,
         isolation: Isolation::Containers(Containers {
-            agent: "/run/agentloop-agent/exec.sock".into(),
+            agent: AGENT_SOCKET.into(),
             gate: "/run/agentloop-gate/exec.sock".into(),
             far: "/far".into(),
             program: "/program".into(),
@@ -102,6 +108,7 @@ fn run(place: &Place) -> Result<(i32, String), Failure> {
         signals,
         environment: loop_core::caller_environment(),
         remote: Some(Arc::new(mailbox.clone())),
+        links,
     };
     let mut log = Log;
     let mut engine = Engine::open(&store, &uid, &host, &mut log)?;
@@ -148,7 +155,7 @@ fn has_ended(state: &State, run: &RunDir) -> Result<bool> {
 
 /// Checks what is asked for, and makes the run's journal. The spec as the user wrote it, without the types' defaults:
 /// the configuration of the base commit stands between the two.
-fn begin(place: &Place, store: &Store, object: &LoopRun, spec: &Value) -> Result<()> {
+fn begin(place: &Place, store: &Store, object: &LoopRun, spec: &Value, container: Container) -> Result<()> {
     let mut spec = spec.clone();
     if let Some(fields) = spec.as_object_mut() {
         fields.retain(|name, _| !LIFECYCLE_FIELDS.contains(&name.as_str()));
@@ -171,6 +178,7 @@ fn begin(place: &Place, store: &Store, object: &LoopRun, spec: &Value) -> Result
         environment: loop_core::caller_environment(),
         // Branches are named after the run: those of runs that are under way elsewhere cannot be seen in the clone.
         name: Some(object.metadata.name.clone()),
+        container: Some(container),
         identity: Some((object.metadata.uid.clone(), object.metadata.name.clone())),
         ..Request::default()
     };

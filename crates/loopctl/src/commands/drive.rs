@@ -6,6 +6,7 @@ use loop_api::phase::{ExitReason, RunPhase};
 use loop_core::control::Signals;
 use loop_core::engine::{End, Engine, Host};
 use loop_core::exec;
+use loop_core::far::Links;
 use loop_core::machine::State;
 use loop_core::store::Store;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -24,6 +25,7 @@ pub(crate) fn host(signals: Signals) -> Result<Host> {
         signals,
         environment: loop_core::caller_environment(),
         remote: None,
+        links: Links::default(),
     })
 }
 

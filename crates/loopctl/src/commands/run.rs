@@ -123,9 +123,10 @@ fn queue(arguments: &Asked) -> Value {
 }
 
 /// Fields of the spec that mean something on a cluster only, and what a run on this machine uses instead.
-const CLUSTER_ONLY: [(&str, &str); 6] = [
+const CLUSTER_ONLY: [(&str, &str); 7] = [
     ("/repository/secretRef", "the repository as it is here"),
     ("/agent/image", "the tools that are installed here"),
+    ("/agent/secretRef", "the agent's own login and your environment"),
     ("/checkpoint", "the journal on its own disk"),
     ("/state", "loopctl pause and loopctl cancel"),
     ("/retry", "loopctl resume"),

@@ -154,6 +154,7 @@ fn waiting(pod: &Pod, status: &ContainerStatus) -> Option<Trouble> {
         | "RegistryUnavailable" => {
             let place = match name.as_str() {
                 "agent" | "gate" => "spec.agent.image or the operator's --agent-image",
+                "claude" => "the operator's --claude-image",
                 _ => "the operator's --runner-image",
             };
             let image = &status.image;
@@ -167,9 +168,11 @@ fn waiting(pod: &Pod, status: &ContainerStatus) -> Option<Trouble> {
         }
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
             let message = waiting.message.as_deref().unwrap_or_default();
+            let missing = message.starts_with("secret ") && message.ends_with(" not found");
+            let remedy = if missing { "; make it in this namespace, and the run goes on" } else { "" };
             trouble(
                 reason,
-                format!("container {name} cannot be started: {message} (kubectl describe pod {pod})"),
+                format!("container {name} cannot be started: {message}{remedy} (kubectl describe pod {pod})"),
             )
         }
         "CrashLoopBackOff" => {

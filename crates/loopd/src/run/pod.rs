@@ -13,6 +13,8 @@ use loop_api::names;
 
 /// User and group of every container, and of the volumes.
 const USER: i64 = 1000;
+/// Adapter whose CLI is brought.
+const CLAUDE: &str = "claude";
 /// Time to publish after a signal.
 const GRACE_SECONDS: i64 = 60;
 
@@ -23,11 +25,21 @@ pub(crate) struct Images<'a> {
     pub(crate) runner: &'a str,
     /// The project's toolchain.
     pub(crate) agent: &'a str,
+    /// The CLI of Claude Code, if it is to be brought.
+    pub(crate) claude: Option<&'a str>,
 }
 
 /// The pod of an attempt at a run.
 pub(crate) fn pod(run: &LoopRun, attempt: u32, images: &Images<'_>) -> Pod {
     let claim = super::objects::claim(run).and_then(|claim| claim.metadata.name);
+    let claude = images.claude.filter(|_| may_ask_claude(run));
+    let mut init = vec![
+        containers::install(images),
+        containers::sidecar(run, attempt, images, run.spec.repository.secret_ref.is_some()),
+        containers::agent(run, images, claude.is_some()),
+    ];
+    init.extend(claude.map(containers::claude));
+    init.push(containers::gate(images));
     let secret = run.spec.repository.secret_ref.as_ref().map(|secret| secret.name.as_str());
     Pod {
         metadata: ObjectMeta {
@@ -39,12 +51,7 @@ pub(crate) fn pod(run: &LoopRun, attempt: u32, images: &Images<'_>) -> Pod {
             automount_service_account_token: Some(false),
             containers: vec![containers::runner(run, images)],
             enable_service_links: Some(false),
-            init_containers: Some(vec![
-                containers::install(images),
-                containers::sidecar(run, attempt, images, secret.is_some()),
-                containers::agent(images),
-                containers::gate(images),
-            ]),
+            init_containers: Some(init),
             restart_policy: Some("Never".into()),
             security_context: Some(PodSecurityContext {
                 fs_group: Some(USER),
@@ -64,6 +71,12 @@ pub(crate) fn pod(run: &LoopRun, attempt: u32, images: &Images<'_>) -> Pod {
         }),
         status: None,
     }
+}
+
+/// Whether the agent or the reviewer may be Claude Code. Without a word it depends on the repository.
+fn may_ask_claude(run: &LoopRun) -> bool {
+    let reviewer = run.spec.review.adapter.as_deref();
+    ["", CLAUDE].contains(&run.spec.agent.adapter.as_str()) || reviewer == Some(CLAUDE)
 }
 
 /// Labels and owner of everything that is made for a run.

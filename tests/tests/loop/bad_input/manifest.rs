@@ -84,6 +84,7 @@ fn what_only_a_cluster_can_give_is_refused_here() {
     let head = "[world]/run.yaml: spec";
     let table = [
         ("agent: {image: \"example/team-ci:7\"}", ".agent.image", "the tools that are installed here"),
+        ("agent: {secretRef: {name: key}}", ".agent.secretRef", "the agent's own login and your environment"),
         ("repository: {secretRef: {name: creds}}", ".repository.secretRef", "the repository as it is here"),
     ];
     for (text, field, instead) in table {

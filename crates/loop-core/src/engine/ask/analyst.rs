@@ -62,12 +62,13 @@ impl Engine<'_> {
         }
         let variables =
             [("LOOP_PHASE", "postmortem".to_owned()), ("LOOP_RUN_ID", self.created.run_id.clone())];
-        let request = side.request(
+        let mut request = side.request(
             argv,
             &variables,
             prompt.as_bytes().to_vec(),
             Limits { total, idle: Some(idle), term_grace: Duration::from_secs(5) },
         );
+        request.credentials = true;
         let (moments, cut) = (Moments::default(), Cell::new(None));
         let (signals, exit) = (self.control.signals.clone(), super::seconds(limits.agent_exit_seconds));
         let stop = || {

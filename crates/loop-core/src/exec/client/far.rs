@@ -59,6 +59,7 @@ struct Shared {
 pub(super) struct Far {
     pub(super) pid1: bool,
     pub(super) environment: BTreeMap<String, String>,
+    pub(super) credentials: Vec<String>,
     shared: Arc<Shared>,
     child: Mutex<Child>,
     /// Brings one hello, and ends when the far side has.
@@ -106,6 +107,7 @@ impl Far {
         let mut far = Self {
             pid1: false,
             environment: BTreeMap::new(),
+            credentials: Vec::new(),
             shared,
             child: Mutex::new(child),
             left: Mutex::new(left),
@@ -120,6 +122,7 @@ impl Far {
         };
         far.pid1 = hello.pid1;
         far.environment = hello.environment;
+        far.credentials = hello.credentials;
         Ok((far, stdin))
     }
 

@@ -43,7 +43,13 @@ struct Handle {
 impl Runs {
     /// Starts a run in threads of its own; whatever goes wrong becomes its outcome.
     pub(super) fn start(self: &Arc<Self>, shared: &Arc<Shared>, id: u32, payload: &[u8]) -> io::Result<()> {
-        let request: Request = serde_json::from_slice(payload)?;
+        let mut request: Request = serde_json::from_slice(payload)?;
+        if request.credentials {
+            // What the engine says itself counts.
+            let missing = shared.credentials.iter().filter(|(name, _)| !has(&request.env, name));
+            let missing: Vec<_> = missing.map(|(name, value)| (name.clone(), value.clone())).collect();
+            request.env.extend(missing);
+        }
         let (events, heard) = channel();
         let (input, typed) = channel();
         let supervised = pump::waker().and_then(|(waker, wakes)| {
@@ -78,6 +84,10 @@ impl Runs {
             let _ = handle.events.send(Event::Cancel);
         }
     }
+}
+
+fn has(environment: &[(String, String)], name: &str) -> bool {
+    environment.iter().any(|(known, _)| known == name)
 }
 
 struct Run<'a> {

@@ -1,14 +1,15 @@
-//! The five containers of a run's pod, in the order in which they start.
+//! The containers of a run's pod, in the order in which they start.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, EnvVar, EnvVarSource, ExecAction, ObjectFieldSelector, Probe,
-    ResourceRequirements, SecurityContext, VolumeMount,
+    Capabilities, Container, EnvFromSource, EnvVar, EnvVarSource, ExecAction, ObjectFieldSelector, Probe,
+    ResourceRequirements, SecretEnvSource, SecurityContext, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt as _;
 use loop_api::crd::LoopRun;
+use loop_api::names;
 
 use super::Images;
 use super::volumes::{self, at, read_only};
@@ -19,6 +20,8 @@ const CLONE_SECONDS: i32 = 600;
 const LISTEN_SECONDS: i32 = 120;
 /// The static executor, as the agent's image sees it.
 const EXEC: &str = "/agentloop/bin/loop-exec";
+/// CLIs of agents that are brought.
+const AGENTS: &str = "/agentloop/bin/agents";
 
 /// Copies the static executor to where the agent's image finds it.
 pub(super) fn install(images: &Images<'_>) -> Container {
@@ -72,9 +75,9 @@ pub(super) fn runner(run: &LoopRun, images: &Images<'_>) -> Container {
     }
 }
 
-/// Where the agent works.
-pub(super) fn agent(images: &Images<'_>) -> Container {
-    far(
+/// Where the agent works, with its CLI before others of that name if it is `brought`, and the Secret for it.
+pub(super) fn agent(run: &LoopRun, images: &Images<'_>, brought: bool) -> Container {
+    let mut agent = far(
         "agent",
         volumes::AGENT,
         images,
@@ -88,7 +91,30 @@ pub(super) fn agent(images: &Images<'_>) -> Container {
             at("far-agent", "/far"),
             at("socket-agent", volumes::AGENT),
         ],
-    )
+    );
+    let secret = run.spec.agent.secret_ref.as_ref();
+    agent.env_from = secret.map(|secret| {
+        let source = SecretEnvSource { name: secret.name.clone(), optional: None };
+        let prefix = Some(names::CREDENTIAL.into());
+        vec![EnvFromSource { prefix, secret_ref: Some(source), ..Default::default() }]
+    });
+    if let Some(env) = agent.env.as_mut().filter(|_| brought) {
+        env.push(variable("LOOP_AGENTS", AGENTS));
+    }
+    agent
+}
+
+/// Copies the CLI of Claude Code out of its image, in the build for the agent's, which has said which it can run.
+pub(super) fn claude(image: &str) -> Container {
+    let images = Images { runner: image, agent: image, claude: None };
+    Container {
+        volume_mounts: Some(vec![at("bin", "/agentloop/bin"), read_only("socket-agent", volumes::AGENT)]),
+        ..ours(
+            "claude",
+            &images,
+            &[EXEC, "agents", "/agents", &format!("{}/loaders", volumes::AGENT), AGENTS],
+        )
+    }
 }
 
 /// Where the gates judge, out of the agent's reach.

@@ -8,13 +8,15 @@ use super::*;
 use crate::testing::run;
 
 const IMAGES: Images<'_> =
-    Images { runner: "registry.example/runner:1", agent: "registry.example/team-ci:7" };
+    Images { runner: "registry.example/runner:1", agent: "registry.example/team-ci:7", claude: None };
 
 #[test]
 fn the_pod_is_the_one_that_is_checked_in() {
     let mut run = run(1, &Value::Null);
     run.spec.repository.secret_ref = Some(SecretReference { name: "git-creds".into() });
-    let text = serde_saphyr::to_string(&pod(&run, 1, &IMAGES)).expect("YAML");
+    run.spec.agent.secret_ref = Some(SecretReference { name: "model-key".into() });
+    let images = Images { claude: Some("registry.example/claude:1"), ..IMAGES };
+    let text = serde_saphyr::to_string(&pod(&run, 1, &images)).expect("YAML");
     let text = format!("# Generated: UPDATE=1 cargo test -p loopd\n{text}");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/run/pod/pod.yaml");
     if std::env::var_os("UPDATE").is_some() {
@@ -54,6 +56,38 @@ fn token_and_credentials_are_the_sidecars_alone_and_the_gate_is_out_of_the_agent
     assert_eq!(mounts(&pod, "far-gate"), ["gate"]);
     assert_eq!(mounts(&pod, "socket-gate"), ["gate", "runner"]);
     assert_eq!(mounts(&pod, "work"), ["agent", "runner"]);
+}
+
+#[test]
+fn the_cli_is_brought_where_it_may_be_asked_and_the_secret_for_it_is_the_agents_alone() {
+    let images = Images { claude: Some("registry.example/claude:1"), ..IMAGES };
+    let names = |pod: &Pod| -> Vec<String> {
+        containers(pod).into_iter().map(|container| container.name.clone()).collect()
+    };
+    let mut run = run(1, &Value::Null);
+    for (agent, reviewer, brought) in
+        [("claude", None, true), ("", None, true), ("script", None, false), ("script", Some("claude"), true)]
+    {
+        run.spec.agent.adapter = agent.into();
+        run.spec.review.adapter = reviewer.map(str::to_owned);
+        let pod = pod(&run, 1, &images);
+        assert_eq!(names(&pod).contains(&"claude".to_owned()), brought, "{agent} {reviewer:?}");
+        let told = |name: &str| {
+            let container =
+                containers(&pod).into_iter().find(|container| container.name == name).expect("it");
+            container.env.iter().flatten().any(|variable| variable.name == "LOOP_AGENTS")
+        };
+        assert_eq!((told("agent"), told("gate")), (brought, false));
+    }
+    run.spec.agent.secret_ref = Some(SecretReference { name: "model-key".into() });
+    let pod = pod(&run, 1, &images);
+    assert_eq!(names(&pod), ["install", "sidecar", "agent", "claude", "gate", "runner"]);
+    let with: Vec<&str> = containers(&pod)
+        .into_iter()
+        .filter(|container| serde_json::to_string(container).expect("JSON").contains("model-key"))
+        .map(|container| container.name.as_str())
+        .collect();
+    assert_eq!(with, ["agent"]);
 }
 
 #[test]
