@@ -145,12 +145,14 @@ cluster() {
   target=x86_64-unknown-linux-gnu
   RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --quiet --target $target -p loopd -p loop-runner &&
     cargo test --release --quiet -p loop-tests --test cluster --no-run || return 1
+  # Without them the real agent is not tested there, which its test says.
+  npm_packages || :
   node=$scratch/node
   tests/cluster/up "$node" && tests/cluster/images "${CARGO_TARGET_DIR:-target}/$target/release" "$node" &&
     (
       eval "$(tests/cluster/env "$node")" || exit 1
       $LOOP_CLUSTER_RUN helm upgrade --install agentloop charts/agentloop --namespace agentloop --create-namespace \
-        --wait --timeout 120s >"$scratch/helm.log" 2>&1 || { cat "$scratch/helm.log" >&2; exit 1; }
+        ${LOOP_TEST_NPM:+--set agents.claude.image=agentloop/claude:test} --wait --timeout 120s >"$scratch/helm.log" 2>&1 || { cat "$scratch/helm.log" >&2; exit 1; }
       KUBECTL="$LOOP_CLUSTER_RUN kubectl" tests/cluster/crd.sh || exit 1
       cargo test --release --quiet -p loop-tests --test cluster -- --test-threads 1
     )

@@ -38,6 +38,9 @@ pub fn npm() -> Option<PathBuf> {
     found
 }
 
+/// How it is told what to answer, beside the fixtures: only as they say, and all of it is remembered.
+const ARGUMENTS: [&str; 4] = ["--validate-on-load", "--strict", "--journal-max", "0"];
+
 /// A running endpoint; ended and reaped when dropped.
 pub struct Endpoint {
     process: Child,
@@ -64,7 +67,8 @@ impl Endpoint {
         let file = folder.path().join("fixtures.json");
         fs::write(&file, json!({ "fixtures": fixtures }).to_string()).expect("the fixtures");
         let mut process = Command::new(npm.join("node_modules/.bin/llmock"))
-            .args(["--port", "0", "--validate-on-load", "--strict", "--journal-max", "0", "--fixtures"])
+            .args(ARGUMENTS)
+            .args(["--port", "0", "--fixtures"])
             .arg(&file)
             // A fixture for a later turn never answers an earlier one.
             .env("AIMOCK_STRICT_TURN_INDEX", "1")
@@ -110,27 +114,7 @@ impl Endpoint {
 
     /// The model requests so far, in order. Each has to be one that a fixture answers.
     pub fn requests(&self) -> Vec<Request> {
-        let journal: Value =
-            serde_json::from_str(&self.get("/__aimock/journal")).expect("the endpoint's journal");
-        let entries = journal.as_array().cloned().unwrap_or_default();
-        let asked = entries.into_iter().filter(|entry| {
-            entry["path"]
-                .as_str()
-                .is_some_and(|path| path.starts_with("/v1/messages") && !path.contains("count_tokens"))
-        });
-        asked
-            .map(|entry| {
-                let response = &entry["response"];
-                let fixture = &response["fixture"];
-                assert!(fixture.is_object(), "no fixture answers a request: {entry:#}");
-                let usage = &fixture["response"]["usage"];
-                let tokens = |name: &str| usage[name].as_u64().unwrap_or(0);
-                Request {
-                    status: response["status"].as_u64().unwrap_or(0),
-                    tokens: (tokens("input_tokens"), tokens("output_tokens")),
-                }
-            })
-            .collect()
+        requests(&self.get(JOURNAL))
     }
 
     fn get(&self, path: &str) -> String {
@@ -151,6 +135,51 @@ impl Drop for Endpoint {
         let _ = killpg(group, Signal::SIGKILL);
         self.process.wait().expect("the endpoint is reaped");
     }
+}
+
+/// Where an endpoint tells what it was asked.
+pub const JOURNAL: &str = "/__aimock/journal";
+
+/// The model requests of an endpoint's journal, in order. Each has to be one that a fixture answers.
+pub fn requests(journal: &str) -> Vec<Request> {
+    let journal: Value = serde_json::from_str(journal).expect("the endpoint's journal");
+    let entries = journal.as_array().cloned().unwrap_or_default();
+    let asked = entries.into_iter().filter(|entry| {
+        entry["path"]
+            .as_str()
+            .is_some_and(|path| path.starts_with("/v1/messages") && !path.contains("count_tokens"))
+    });
+    asked
+        .map(|entry| {
+            let response = &entry["response"];
+            let fixture = &response["fixture"];
+            assert!(fixture.is_object(), "no fixture answers a request: {entry:#}");
+            let usage = &fixture["response"]["usage"];
+            let tokens = |name: &str| usage[name].as_u64().unwrap_or(0);
+            Request {
+                status: response["status"].as_u64().unwrap_or(0),
+                tokens: (tokens("input_tokens"), tokens("output_tokens")),
+            }
+        })
+        .collect()
+}
+
+/// What is matched in a prompt, before the agent used a tool or after.
+pub fn prompt(text: &str, used: bool) -> Value {
+    json!({"userMessage": text, "hasToolResult": used})
+}
+
+/// A use of the CLI's own shell.
+pub fn bash(command: &str) -> (&'static str, Value) {
+    ("Bash", json!({"command": command, "description": "work"}))
+}
+
+/// Writes the file of a task of [`crate::PROJECT`], ticks the task and commits both.
+pub fn task(name: &str, content: &str) -> (&'static str, Value) {
+    let plan = "specs/planning/files-plan.md";
+    bash(&format!(
+        "echo {content} > {name}.txt && sed -i 's/\\[ \\] Write {name}.txt/[x] Write {name}.txt/' {plan} && git add -A && git commit -qm 'Write {name}.txt'"
+    ))
 }
 
 /// Input and output tokens of requests that were answered.

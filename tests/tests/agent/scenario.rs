@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use loop_tests::endpoint::{Endpoint, tokens};
+pub(crate) use loop_tests::endpoint::{bash, prompt, task};
 use loop_tests::{PROJECT, Said, World};
 use serde_json::{Value, json};
 
@@ -78,27 +79,9 @@ pub(crate) fn fields(world: &World, kind: &str, field: &str) -> Vec<Value> {
     records(world, kind).into_iter().map(|record| record[field].clone()).collect()
 }
 
-/// What is matched in a prompt, before the agent used a tool or after.
-pub(crate) fn prompt(text: &str, used: bool) -> Value {
-    json!({"userMessage": text, "hasToolResult": used})
-}
-
-/// The same, for the so-manieth time, from 0.
+/// What is matched in a prompt for the so-manieth time, from 0.
 pub(crate) fn prompt_at(text: &str, used: bool, time: u32) -> Value {
     json!({"userMessage": text, "hasToolResult": used, "sequenceIndex": time})
-}
-
-/// A use of the CLI's own shell.
-pub(crate) fn bash(command: &str) -> (&'static str, Value) {
-    ("Bash", json!({"command": command, "description": "work"}))
-}
-
-/// Writes a task's file, ticks the task and commits both.
-pub(crate) fn task(name: &str, content: &str) -> (&'static str, Value) {
-    let plan = "specs/planning/files-plan.md";
-    bash(&format!(
-        "echo {content} > {name}.txt && sed -i 's/\\[ \\] Write {name}.txt/[x] Write {name}.txt/' {plan} && git add -A && git commit -qm 'Write {name}.txt'"
-    ))
 }
 
 /// Tokens of a usage block in the journal.

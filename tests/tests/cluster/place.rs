@@ -92,6 +92,23 @@ impl Place {
         found.map_or("", |found| found["message"].as_str().unwrap_or_default()).to_owned()
     }
 
+    /// The phases of a run until its end, each once; `look` is called in between.
+    pub(crate) fn phases(&self, run: &str, mut look: impl FnMut(&str)) -> Vec<String> {
+        let mut phases: Vec<String> = Vec::new();
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            let phase = self.phase(run);
+            if !phase.is_empty() && phases.last() != Some(&phase) {
+                phases.push(phase.clone());
+            }
+            look(&phase);
+            if ["Completed", "Failed", "Canceled"].contains(&phase.as_str()) {
+                break;
+            }
+        }
+        phases
+    }
+
     /// A git server with a repository of these files, as `git://git/app.git`; what begins with `#!` is executable.
     pub(crate) fn git_server(&self, files: &[(&str, &str)]) {
         let mut map = serde_json::json!({

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use loop_tests::{HONEST, PROJECT};
 
-use super::place::{Place, manifest};
+use super::place::{Place, manifest, until};
 
 /// Longest until the user knows.
 const SOON: Duration = Duration::from_secs(60);
@@ -23,6 +23,37 @@ fn says(place: &Place, run: &str, condition: &str, words: &str) {
 }
 
 const GATES: &str = "  gates: [{name: check, run: sh check.sh}]\n";
+
+/// Images and credentials, which agent and gates depend on.
+#[test]
+fn an_image_or_a_credential_that_will_not_do_is_named_with_the_remedy() {
+    let Some(place) = Place::new("toolchains") else { return };
+    let mut files = PROJECT.to_vec();
+    files.push((".loop/agent.sh", HONEST));
+    place.git_server(&files);
+    let run = |name: &str, from: &str, to: &str| {
+        place.apply(&manifest(name, &task("specs/files.md")).replace(from, to));
+    };
+    run("no-git", "toolchain:test", "no-git:test");
+    run("for-root", "toolchain:test", "for-root:test");
+    run("no-credential", "adapter: script", "adapter: claude");
+    for (name, words) in [
+        ("no-git", "ToolchainIncomplete: agent and gates cannot work in this image: git is not in its PATH;"),
+        ("for-root", "git is not in its PATH, only root may enter /root/bin of its PATH;"),
+    ] {
+        says(&place, name, "Failed", words);
+        says(&place, name, "Failed", "add what is missing, or name another with spec.agent.image");
+    }
+    if loop_tests::endpoint::npm().is_some() {
+        let words = "agent claude has no credential: put one into a Secret, under one of the keys ANTHROPIC_API_KEY, ";
+        says(&place, "no-credential", "Failed", words);
+    }
+    run("no-secret", "adapter: script", "secretRef: {name: not-there}, adapter: script");
+    says(&place, "no-secret", "Reconciling", "secret \"not-there\" not found; make it in this namespace");
+    assert_eq!(place.phase("no-secret"), "Pending");
+    place.must(&["create", "secret", "generic", "not-there", "--from-literal=ANY=thing"]);
+    until("it goes on", || place.phase("no-secret") == "Completed");
+}
 
 fn task(path: &str) -> String {
     format!("  task: {{specPath: {path}}}\n{GATES}")
