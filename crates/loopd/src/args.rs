@@ -24,4 +24,8 @@ pub(crate) struct Args {
     /// Image with the CLI of Claude Code, copied into pods whose agent it may be [default: that of the agent's own image]
     #[arg(long, env = "LOOP_CLAUDE_IMAGE", value_name = "IMAGE")]
     pub(crate) claude_image: Option<String>,
+    /// Admission policies, each with a binding of its name, without which no run is started
+    #[arg(long, env = "LOOP_POLICIES", value_name = "NAMES", required = true, value_delimiter = ',')]
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) policies: Vec<String>,
 }

@@ -15,6 +15,7 @@ use loop_api::crd::LoopRun;
 use loop_api::names;
 
 use crate::args::Args;
+use crate::fence::Fence;
 use crate::queue::{self, Entry, Pods};
 use crate::run::{self, ApplyError, Guarded, Images};
 
@@ -32,6 +33,7 @@ pub(crate) struct Settings {
     claude_image: Option<String>,
     /// Seconds until the object of an ended run is deleted, where its spec does not say.
     pub(crate) ttl: Option<u32>,
+    policies: Vec<String>,
 }
 
 impl Settings {
@@ -44,6 +46,7 @@ impl Settings {
             agent_image: named(&args.agent_image),
             claude_image: named(&args.claude_image),
             ttl: Some(args.ttl).filter(|seconds| *seconds > 0),
+            policies: args.policies.clone(),
         }
     }
 
@@ -66,6 +69,7 @@ pub(crate) struct Context {
     listed: Shared<BoxFuture<'static, bool>>,
     runs: Store<Guarded>,
     wake: UnboundedSender<ObjectRef<Guarded>>,
+    fence: Fence,
     /// Attempts that this process has admitted and that the cache does not show yet, by the uid of their run.
     admitted: Mutex<BTreeMap<String, u32>>,
     /// Namespaces that have account and role.
@@ -95,12 +99,21 @@ impl Context {
         let (admitted, prepared, failures) = (Mutex::default(), Mutex::default(), Mutex::default());
         let waiting = pods.clone();
         let listed = async move { waiting.wait_until_ready().await.is_ok() }.boxed().shared();
-        Self { client, settings, pods, listed, runs, wake, admitted, prepared, failures }
+        let fence = Fence::new(settings.policies.clone());
+        Self { client, settings, pods, listed, runs, wake, fence, admitted, prepared, failures }
     }
 
     /// Waits until the pods have been listed; says whether they were.
     pub(crate) async fn listed(&self) -> bool {
         self.listed.clone().await
+    }
+
+    /// Why no run may start now, with the remedy.
+    pub(crate) async fn gap(&self) -> Result<Option<String>, ApplyError> {
+        self.fence.gap(&self.client).await.map_err(|source| ApplyError::Api {
+            what: "read the admission policies".to_owned(),
+            source: Box::new(source),
+        })
     }
 
     /// The pod of a run's attempt, as last seen.
@@ -130,8 +143,11 @@ impl Context {
         }
     }
 
-    /// Runs whose turn has come and that have not taken it.
+    /// Runs whose turn has come and that have not taken it. While none may start, nobody is woken for nothing.
     pub(crate) fn next(&self) -> Vec<ObjectRef<Guarded>> {
+        if !self.fence.stood() {
+            return Vec::new();
+        }
         let mut admitted = lock(&self.admitted);
         let (runs, turns) = self.turns(&mut admitted);
         runs.iter()

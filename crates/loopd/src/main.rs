@@ -2,6 +2,7 @@
 
 mod args;
 mod context;
+mod fence;
 mod queue;
 mod run;
 mod runtime;

@@ -96,12 +96,16 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
     let before = run.status.as_ref().map(Owned::of).unwrap_or_default();
     let now = Timestamp::now();
     let alive = pod.as_deref().is_some_and(|pod| !health::is_over(pod));
-    let waits = standing::of(&run, now) == Standing::Wants && !alive;
+    let standing = standing::of(&run, now);
+    let waits = standing == Standing::Wants && !alive;
+    let starts = waits || (standing == Standing::Attempt && before.pod_uid.is_empty());
+    let gap = if starts { context.gap().await? } else { None };
     let seen = Seen {
         run: &run,
         pod: pod.as_deref(),
         able: images.is_some(),
-        turn: waits && images.is_some() && context.take_turn(&run),
+        turn: waits && images.is_some() && gap.is_none() && context.take_turn(&run),
+        gap: gap.as_deref(),
         slots: context.settings.slots,
         ttl: context.settings.ttl,
     };

@@ -36,6 +36,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) pod: Option<&'a Pod>,
     /// Whether there is an image for its agent.
     pub(crate) able: bool,
+    /// Why no run may start, whichever it is.
+    pub(crate) gap: Option<&'a str>,
     /// Whether it may start, while it wants a slot.
     pub(crate) turn: bool,
     /// Slots in all.
@@ -106,14 +108,14 @@ fn verdict(
             Verdict::unchanged(status.phase, Step::Discard, verdict::SOON)
         }
         // The pod may be there all the same: its making is repeated until its uid is in the status.
-        (_, true) if seen.able => {
+        (_, true) if seen.able && seen.gap.is_none() => {
             let verdict = verdict::making(&status.pod_name);
             // What was refused stays said until it is no longer refused: a status that went to and fro would wake the
             // operator with each of its own writes.
             let refused = status.conditions.iter().any(|condition| condition.reason == NOT_MADE);
             Verdict { conditions: verdict.conditions.filter(|_| !refused), ..verdict }
         }
-        (_, true) => verdict::no_image(true),
+        (_, true) => barred(seen, true),
         (Some(health), false) => follow(seen, before, status, health, now),
         (None, false) => {
             let message = format!("pod {} was deleted before the run had ended", status.pod_name);
@@ -178,8 +180,8 @@ fn between(seen: &Seen<'_>, status: &mut Owned, now: Timestamp) -> Verdict {
 }
 
 fn admission(seen: &Seen<'_>, status: &mut Owned) -> Verdict {
-    if !seen.able {
-        return verdict::no_image(false);
+    if !seen.able || seen.gap.is_some() {
+        return barred(seen, false);
     }
     if !seen.turn {
         return verdict::no_slot(seen.slots);
@@ -192,6 +194,14 @@ fn admission(seen: &Seen<'_>, status: &mut Owned) -> Verdict {
     status.pod_uid.clear();
     status.pod_name = names::pod(&seen.run.name_any(), &seen.run.uid().unwrap_or_default(), status.attempt);
     verdict::making(&status.pod_name)
+}
+
+/// A run that may not start, for a reason that somebody has to see to.
+fn barred(seen: &Seen<'_>, admitted: bool) -> Verdict {
+    match seen.gap {
+        Some(gap) if seen.able => verdict::barred("PoliciesMissing", gap, admitted, verdict::SOON),
+        _ => verdict::no_image(admitted),
+    }
 }
 
 /// A run whose pod is there.

@@ -97,15 +97,17 @@ pub(crate) fn making(pod: &str) -> Verdict {
 pub(crate) fn no_image(admitted: bool) -> Verdict {
     let message = "no image says where agent and gates work: make the run anew with spec.agent.image, or start the \
                    operator with --agent-image";
-    let given = if admitted { GIVEN } else { message };
+    barred("NoAgentImage", message, admitted, SELDOM)
+}
+
+/// A run that cannot start until somebody has put something right.
+pub(crate) fn barred(reason: &str, message: &str, admitted: bool, again: Duration) -> Verdict {
+    let (given, why) = if admitted { (GIVEN, "Admitted") } else { (message, reason) };
     Verdict {
         phase: RunPhase::Pending,
-        conditions: Some(vec![
-            said(ADMITTED, admitted, if admitted { "Admitted" } else { "NoAgentImage" }, given),
-            said(STALLED, true, "NoAgentImage", message),
-        ]),
+        conditions: Some(vec![said(ADMITTED, admitted, why, given), said(STALLED, true, reason, message)]),
         step: Step::Nothing,
-        again: SELDOM,
+        again,
     }
 }
 

@@ -21,7 +21,7 @@ fn wished(
 ) -> Decision {
     let mut run = run(1, status);
     wish(&mut run);
-    decide(&Seen { run: &run, pod, able, turn, slots: 3, ttl: Some(3600) }, now())
+    decide(&Seen { run: &run, pod, able, gap: None, turn, slots: 3, ttl: Some(3600) }, now())
 }
 
 fn pausing(run: &mut LoopRun) {
@@ -84,6 +84,27 @@ fn without_an_image_a_run_is_refused_whatever_slots_are_free() {
     let refused = decided(&Value::Null, None, false, true);
     assert_eq!(conditions(&refused), ["Admitted=False/NoAgentImage", "Stalled=True/NoAgentImage"]);
     assert_eq!((refused.step, refused.status.attempt), (Step::Nothing, 0));
+}
+
+#[test]
+fn without_the_policies_no_pod_is_made_before_and_after_admission() {
+    let barred = |status: &Value, pod: Option<&Pod>| {
+        let run = run(1, status);
+        decide(
+            &Seen { run: &run, pod, able: true, gap: Some("policy p is missing"), turn: true, slots: 3 },
+            now(),
+        )
+    };
+    let waits = barred(&Value::Null, None);
+    assert_eq!(conditions(&waits), ["Admitted=False/PoliciesMissing", "Stalled=True/PoliciesMissing"]);
+    assert_eq!(waits.status.conditions[1].message, "policy p is missing");
+    assert_eq!((waits.step, waits.status.attempt, waits.status.phase), (Step::Nothing, 0, RunPhase::Pending));
+    let unmade = barred(&with(&json!({"podUID": ""})), None);
+    assert_eq!(conditions(&unmade), ["Admitted=True/Admitted", "Stalled=True/PoliciesMissing"]);
+    assert_eq!(unmade.step, Step::Nothing);
+    // A run that has its pod goes on.
+    let runs = barred(&started(), Some(&running()));
+    assert_eq!(conditions(&runs), ["Admitted=True/Admitted", "Reconciling=True/Running"]);
 }
 
 #[test]
@@ -315,8 +336,8 @@ fn what_was_decided_is_decided_again_so_that_nothing_is_written_twice() {
             written["result"] = result.clone();
         }
         let run = run(1, &written);
-        let again =
-            decide(&Seen { run: &run, pod: pod.as_ref(), able: true, turn, slots: 3, ttl: None }, later);
+        let again = Seen { run: &run, pod: pod.as_ref(), able: true, gap: None, turn, slots: 3, ttl: None };
+        let again = decide(&again, later);
         assert_eq!(again.status, first.status);
         assert_eq!(Owned::of(run.status.as_ref().expect("a status")), again.status);
     }
