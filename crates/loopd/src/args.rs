@@ -28,4 +28,11 @@ pub(crate) struct Args {
     #[arg(long, env = "LOOP_POLICIES", value_name = "NAMES", required = true, value_delimiter = ',')]
     #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) policies: Vec<String>,
+    /// Name of this operator; of several with different names, one acts and the others stand by
+    #[arg(long, env = "LOOP_IDENTITY", value_name = "NAME")]
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) identity: String,
+    /// Port of /livez, /readyz and /metrics
+    #[arg(long, env = "LOOP_PORT", default_value_t = 8080, value_name = "PORT")]
+    pub(crate) port: u16,
 }

@@ -1,6 +1,7 @@
 //! What all looks at runs share: client, caches, and what this process has just done.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,10 +14,11 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt as _};
 use loop_api::crd::LoopRun;
 use loop_api::names;
+use loop_api::phase::RunPhase;
 
 use crate::args::Args;
 use crate::fence::Fence;
-use crate::queue::{self, Entry, Pods};
+use crate::queue::{self, Entry, Place, Pods};
 use crate::run::{self, ApplyError, Guarded, Images};
 
 /// Seconds between tries after an error: the first pause, doubled by each further error, and the longest.
@@ -57,6 +59,19 @@ impl Settings {
     }
 }
 
+/// How all runs together stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Census {
+    /// Slots in all.
+    pub(crate) slots: usize,
+    /// Runs, and pods whose run is gone, that have one.
+    pub(crate) holding: usize,
+    /// Runs that wait for one.
+    pub(crate) waiting: usize,
+    /// Runs in each phase.
+    pub(crate) phases: BTreeMap<&'static str, usize>,
+}
+
 /// Shared by all looks at runs.
 pub(crate) struct Context {
     /// Talks to the API server.
@@ -68,6 +83,9 @@ pub(crate) struct Context {
     /// Resolves when the pods have been listed. A store itself wakes only the last of those who wait for it.
     listed: Shared<BoxFuture<'static, bool>>,
     runs: Store<Guarded>,
+    /// Whether runs and pods have been listed.
+    pub(crate) runs_listed: AtomicBool,
+    pub(crate) pods_listed: AtomicBool,
     wake: UnboundedSender<ObjectRef<Guarded>>,
     fence: Fence,
     /// Attempts that this process has admitted and that the cache does not show yet, by the uid of their run.
@@ -100,12 +118,51 @@ impl Context {
         let waiting = pods.clone();
         let listed = async move { waiting.wait_until_ready().await.is_ok() }.boxed().shared();
         let fence = Fence::new(settings.policies.clone());
-        Self { client, settings, pods, listed, runs, wake, fence, admitted, prepared, failures }
+        let (runs_listed, pods_listed) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self {
+            client,
+            settings,
+            pods,
+            listed,
+            runs,
+            runs_listed,
+            pods_listed,
+            wake,
+            fence,
+            admitted,
+            prepared,
+            failures,
+        }
     }
 
     /// Waits until the pods have been listed; says whether they were.
     pub(crate) async fn listed(&self) -> bool {
         self.listed.clone().await
+    }
+
+    /// Whether the caches have been filled.
+    pub(crate) fn synced(&self) -> bool {
+        self.runs_listed.load(Ordering::Relaxed) && self.pods_listed.load(Ordering::Relaxed)
+    }
+
+    /// Counts runs and slots, as last seen.
+    pub(crate) fn census(&self) -> Census {
+        let (runs, entries) = self.entries(&mut lock(&self.admitted));
+        let at = |place| entries.iter().filter(|entry| entry.place == place).count();
+        let all = [
+            RunPhase::Pending,
+            RunPhase::Running,
+            RunPhase::Paused,
+            RunPhase::Completed,
+            RunPhase::Failed,
+            RunPhase::Canceled,
+        ];
+        let mut phases = BTreeMap::from(all.map(|phase| (phase.as_str(), 0)));
+        for run in runs.iter().filter_map(|run| run.0.as_ref().ok()) {
+            let phase = run.status.as_ref().map(|status| status.phase).unwrap_or_default();
+            *phases.entry(phase.as_str()).or_default() += 1;
+        }
+        Census { slots: self.settings.slots, holding: at(Place::Holds), waiting: at(Place::Waits), phases }
     }
 
     /// Why no run may start now, with the remedy.
@@ -156,8 +213,15 @@ impl Context {
             .collect()
     }
 
-    /// All runs, and the uids of those whose turn it is. Forgets admissions that the cache shows by now.
+    /// All runs, and the uids of those whose turn it is.
     fn turns(&self, admitted: &mut BTreeMap<String, u32>) -> (Vec<Arc<Guarded>>, BTreeSet<String>) {
+        let (runs, entries) = self.entries(admitted);
+        let turns = queue::turns(&entries, self.settings.slots);
+        (runs, turns)
+    }
+
+    /// All runs, and what the queue knows of them. Forgets admissions that the cache shows by now.
+    fn entries(&self, admitted: &mut BTreeMap<String, u32>) -> (Vec<Arc<Guarded>>, Vec<Entry>) {
         let (runs, pods, now) = (self.runs.state(), self.pods.state(), Timestamp::now());
         let mut of_run: BTreeMap<&str, Pods> = BTreeMap::new();
         let mut over: BTreeSet<(&str, String)> = BTreeSet::new();
@@ -188,8 +252,7 @@ impl Context {
         admitted.retain(|uid, _| known.contains(uid));
         let alive = of_run.iter().filter(|(_, pods)| pods.alive);
         entries.extend(alive.map(|(uid, _)| Entry::orphan(uid)));
-        let turns = queue::turns(&entries, self.settings.slots);
-        (runs, turns)
+        (runs, entries)
     }
 
     /// Makes account and role in the run's namespace, once.

@@ -1,8 +1,11 @@
 //! `loopd`, the operator: makes one pod of each `LoopRun` and tells in its status how it stands.
 
+mod admin;
 mod args;
 mod context;
 mod fence;
+mod lease;
+mod metrics;
 mod queue;
 mod run;
 mod runtime;

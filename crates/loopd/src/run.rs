@@ -200,4 +200,4 @@ async fn start(context: &Context, run: &LoopRun, status: &Owned, images: &Images
     }
 }
 
-pub(crate) use apply::{Error as ApplyError, access};
+pub(crate) use apply::{Error as ApplyError, access, words};

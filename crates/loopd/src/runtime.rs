@@ -1,76 +1,219 @@
-//! Client, watches and the end of the process.
+//! Client, lease, watches and the end of the process.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use futures::StreamExt as _;
+use axum::http::Request;
 use futures::channel::mpsc;
+use futures::future::{BoxFuture, Shared};
+use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
+use kube::client::{Body, ClientBuilder};
 use kube::core::NamespaceResourceScope;
-use kube::runtime::controller::{self, Controller};
+use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Client, Resource, ResourceExt as _};
+use kube::{Api, Client, Config, Resource, ResourceExt as _};
 use loop_api::crd::LoopRun;
 use loop_api::names;
+use tokio::signal::unix::{SignalKind, signal};
+use tower::util::MapRequestLayer;
 use tracing::{info, warn};
 
+use crate::admin::{Admin, Stage, State};
 use crate::args::Args;
 use crate::context::{Context, Settings};
+use crate::lease::{Candidate, Error as Lost};
 use crate::run::{self, Guarded};
 
 /// Runs looked at at the same time.
 const CONCURRENCY: u16 = 16;
+/// The most that looks under way may still take when the process is to end; what they leave undone is found by the next.
+const LAST: Duration = Duration::from_secs(20);
+/// The pause before the API server is asked again that was not reached at the start.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Resolves when the process is told to end.
+type Stop = Shared<BoxFuture<'static, ()>>;
 
 /// Looks after runs until the process is told to end.
 pub(crate) async fn serve(args: Args) -> anyhow::Result<()> {
-    let client = Client::try_default().await.context("the API server cannot be found")?;
-    let settings = Settings::new(&args);
-    let api: Api<Guarded> = scoped(&client, args.namespace.as_deref());
-    // Without the definition a watch would wait for ever and say nothing.
-    api.list(&kube::api::ListParams::default().limit(1))
-        .await
-        .context("runs cannot be listed; are the definition (crds/) and the operator's role installed?")?;
+    let stop = told_to_stop()?;
+    let state = State::new();
+    let client = connect(&state).await?;
+    let admin = Admin::start(args.port, Arc::clone(&state)).await?;
+    info!(
+        slots = args.slots,
+        namespace = args.namespace,
+        identity = args.identity,
+        version = env!("CARGO_PKG_VERSION"),
+        "loopd starts"
+    );
+    let ended = operate(&args, &client, &state, stop).await;
+    admin.end().await;
+    info!("loopd has ended");
+    ended
+}
 
-    let config = controller::Config::default().concurrency(CONCURRENCY);
-    let controller = Controller::new(api, watcher::Config::default()).with_config(config);
-    let (pods, writer) = reflector::store::<Pod>();
+/// Waits for the lease, leads, and gives it back.
+async fn operate(args: &Args, client: &Client, state: &Arc<State>, stop: Stop) -> anyhow::Result<()> {
+    let mut candidate = Candidate::new(client, &args.identity);
+    let win = async {
+        answers(&scoped(client, args.namespace.as_deref())).await?;
+        candidate.win(|| state.reached(Stage::StandsBy)).await;
+        anyhow::Ok(())
+    };
+    let won = tokio::select! {
+        won = win => Some(won),
+        () = stop.clone() => None,
+    };
+    let lost = match won {
+        None => None,
+        Some(Err(error)) => return Err(error),
+        Some(Ok(())) => {
+            info!("this operator leads");
+            lead(args, client, state, &mut candidate, stop).await
+        }
+    };
+    if let Some(lost) = lost {
+        return Err(lost).context("this operator ends, so that no two act at once");
+    }
+    candidate.release().await;
+    Ok(())
+}
+
+/// Looks after runs until the process is told to end; gives the reason when the lease is lost before.
+async fn lead(
+    args: &Args,
+    client: &Client,
+    state: &Arc<State>,
+    candidate: &mut Candidate,
+    stop: Stop,
+) -> Option<Lost> {
+    let (runs, runs_writer) = reflector::store::<Guarded>();
+    let (pods, pods_writer) = reflector::store::<Pod>();
     let (wake, woken) = mpsc::unbounded();
-    let context = Arc::new(Context::new(client.clone(), settings, controller.store(), pods, wake));
+    let context = Arc::new(Context::new(client.clone(), Settings::new(args), runs.clone(), pods, wake));
+    state.reached(Stage::Leads(Arc::clone(&context)));
 
+    let run_changes = watcher(scoped(client, args.namespace.as_deref()), watcher::Config::default())
+        .reflect(runs_writer)
+        .inspect(once_listed(&context, |context| &context.runs_listed))
+        .applied_objects();
     let label = format!("{}={}", names::MANAGED_BY_LABEL, names::OPERATOR);
-    let changes =
-        watcher(scoped(&client, args.namespace.as_deref()), watcher::Config::default().labels(&label))
+    let pod_changes =
+        watcher(scoped(client, args.namespace.as_deref()), watcher::Config::default().labels(&label))
             .default_backoff()
             .modify(|pod: &mut Pod| pod.managed_fields_mut().clear())
-            .reflect(writer)
+            .reflect(pods_writer)
+            .inspect(once_listed(&context, |context| &context.pods_listed))
             .touched_objects();
     let mapper = {
         let context = Arc::clone(&context);
         move |pod: Pod| of_pod(&pod).into_iter().chain(context.next()).collect::<Vec<_>>()
     };
-    info!(
-        slots = args.slots,
-        namespace = args.namespace,
-        version = env!("CARGO_PKG_VERSION"),
-        "loopd starts"
-    );
-    controller
-        .watches_stream(changes, mapper)
+    let reconcile = {
+        let state = Arc::clone(state);
+        move |run, context| look(run, context, Arc::clone(&state))
+    };
+    let looks = Controller::for_stream(run_changes, runs)
+        .with_config(controller::Config::default().concurrency(CONCURRENCY))
+        .watches_stream(pod_changes, mapper)
         .reconcile_on(woken)
-        .shutdown_on_signal()
-        .run(run::reconcile, run::error_policy, context)
+        .graceful_shutdown_on(stop.clone())
+        .run(reconcile, run::error_policy, context)
         .for_each(|done| async move {
             match done {
                 // The error policy has told of these; a run that is gone needs no words.
                 Ok(_)
                 | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
-                Err(error) => warn!(%error, "watch"),
+                Err(error) => {
+                    state.metrics.watch_failed();
+                    warn!(%error, "watch");
+                }
             }
-        })
-        .await;
-    info!("loopd has ended");
-    Ok(())
+        });
+    let overdue = async {
+        stop.await;
+        tokio::time::sleep(LAST).await;
+    };
+    tokio::select! {
+        () = looks => None,
+        lost = candidate.hold() => Some(lost),
+        () = overdue => {
+            warn!("looks at runs that had not ended {} s after the signal are left to the next operator", LAST.as_secs());
+            None
+        }
+    }
+}
+
+/// One look at a run, counted.
+async fn look(run: Arc<Guarded>, context: Arc<Context>, state: Arc<State>) -> Result<Action, run::Error> {
+    let begun = Instant::now();
+    let looked = run::reconcile(run, context).await;
+    state.metrics.looked(looked.is_ok(), begun.elapsed());
+    looked
+}
+
+/// Notes that a watch has listed all that is there.
+fn once_listed<K>(
+    context: &Arc<Context>,
+    listed: fn(&Context) -> &AtomicBool,
+) -> impl FnMut(&watcher::Result<watcher::Event<K>>) + use<K> {
+    let context = Arc::clone(context);
+    move |event| {
+        if matches!(event, Ok(watcher::Event::InitDone)) {
+            listed(&context).store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A client whose writes are counted, whoever makes them.
+async fn connect(state: &Arc<State>) -> anyhow::Result<Client> {
+    let config = Config::infer().await.context("the API server cannot be found")?;
+    let state = Arc::clone(state);
+    let count = MapRequestLayer::new(move |request: Request<Body>| {
+        state.metrics.requested(request.method(), request.uri().path(), request.headers());
+        request
+    });
+    Ok(ClientBuilder::try_from(config)
+        .context("no connection to the API server can be made")?
+        .with_layer(&count)
+        .build())
+}
+
+/// Waits until the API server lists runs. Without the definition a watch would wait for ever and say nothing.
+async fn answers(runs: &Api<Guarded>) -> anyhow::Result<()> {
+    let first = kube::api::ListParams::default().limit(1);
+    loop {
+        match tokio::time::timeout(PAUSE, runs.list(&first)).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error @ kube::Error::Api(_))) => {
+                return Err(error).context(
+                    "runs cannot be listed; are the definition (crds/) and the operator's role installed?",
+                );
+            }
+            Ok(Err(error)) => warn!(%error, "the API server cannot be reached yet"),
+            Err(_) => warn!("the API server does not answer yet"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Resolves at the first SIGTERM or SIGINT.
+fn told_to_stop() -> anyhow::Result<Stop> {
+    let mut terminate = signal(SignalKind::terminate()).context("signals cannot be received")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be received")?;
+    let told = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        info!("loopd was told to end");
+    };
+    Ok(told.boxed().shared())
 }
 
 /// The run that a pod belongs to.

@@ -39,7 +39,7 @@ pub(crate) enum Error {
 }
 
 /// What the API server said, without the parts of its answer that are for programs.
-fn words(error: &kube::Error) -> String {
+pub(crate) fn words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
         other => other.to_string(),
