@@ -28,6 +28,9 @@ pub(crate) struct Args {
     #[arg(long, env = "LOOP_POLICIES", value_name = "NAMES", required = true, value_delimiter = ',')]
     #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) policies: Vec<String>,
+    /// Make a network policy in each namespace that has runs, which keeps their pods from link-local addresses
+    #[arg(long, env = "LOOP_NETWORK_POLICY")]
+    pub(crate) network_policy: bool,
     /// Name of this operator; of several with different names, one acts and the others stand by
     #[arg(long, env = "LOOP_IDENTITY", value_name = "NAME")]
     #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]

@@ -36,6 +36,7 @@ pub(crate) struct Settings {
     /// Seconds until the object of an ended run is deleted, where its spec does not say.
     pub(crate) ttl: Option<u32>,
     policies: Vec<String>,
+    network_policy: bool,
 }
 
 impl Settings {
@@ -49,6 +50,7 @@ impl Settings {
             claude_image: named(&args.claude_image),
             ttl: Some(args.ttl).filter(|seconds| *seconds > 0),
             policies: args.policies.clone(),
+            network_policy: args.network_policy,
         }
     }
 
@@ -261,7 +263,7 @@ impl Context {
         if lock(&self.prepared).contains(&namespace) {
             return Ok(());
         }
-        run::access(&self.client, run).await?;
+        run::access(&self.client, run, self.settings.network_policy).await?;
         lock(&self.prepared).insert(namespace);
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Effects: each function writes one thing to the API server.
 
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt as _};
@@ -113,15 +114,21 @@ pub(crate) async fn read_pod(client: &Client, run: &LoopRun, owned: &Owned) -> R
     Ok(found.filter(|found| found.uid().as_deref() == Some(&owned.pod_uid)))
 }
 
-/// Makes account and role of the pods in the run's namespace.
-pub(crate) async fn access(client: &Client, run: &LoopRun) -> Result<(), Error> {
+/// Makes account and role of the pods in the run's namespace, and their network policy if there is to be one.
+pub(crate) async fn access(client: &Client, run: &LoopRun, network_policy: bool) -> Result<(), Error> {
     let namespace = run.namespace().unwrap_or_default();
     let accounts: Api<ServiceAccount> = namespaced(client, run);
     let made = accounts.create(&PostParams::default(), &objects::service_account(&namespace)).await;
     unless_there(made).map_err(failed("create service account", names::RUN_ROLE))?;
     let bindings: Api<RoleBinding> = namespaced(client, run);
     let made = bindings.create(&PostParams::default(), &objects::role_binding(&namespace)).await;
-    unless_there(made).map_err(failed("create role binding", names::RUN_ROLE))
+    unless_there(made).map_err(failed("create role binding", names::RUN_ROLE))?;
+    if !network_policy {
+        return Ok(());
+    }
+    let policies: Api<NetworkPolicy> = namespaced(client, run);
+    let made = policies.create(&PostParams::default(), &objects::network_policy(&namespace)).await;
+    unless_there(made).map_err(failed("create network policy", names::RUN_ROLE))
 }
 
 /// Makes the pod with all that it needs, or finds it made; gives its uid.

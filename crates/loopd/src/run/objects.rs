@@ -1,12 +1,17 @@
-//! What a run's pod needs beside itself: an account with one role, and two `ConfigMaps` to write to.
+//! What a run's pod needs beside itself: an account with one role, a network policy, and two `ConfigMaps` to write to.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
     ConfigMap, PersistentVolumeClaim, PersistentVolumeClaimSpec, ServiceAccount, VolumeResourceRequirements,
 };
+use k8s_openapi::api::networking::v1::{
+    IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
+};
 use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
 use loop_api::crd::LoopRun;
@@ -18,13 +23,18 @@ use super::pod::metadata;
 /// Size of a volume for checkpoints, where the run names none.
 const SIZE: &str = "10Gi";
 
+/// Labels of all that is made for any run.
+fn labels() -> BTreeMap<String, String> {
+    let labels = [(names::MANAGED_BY_LABEL, names::OPERATOR), (names::NAME_LABEL, names::PRODUCT)];
+    labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
 /// Metadata of what all runs of a namespace share; nothing owns it.
 fn shared(namespace: &str) -> ObjectMeta {
-    let labels = [(names::MANAGED_BY_LABEL, names::OPERATOR), (names::NAME_LABEL, names::PRODUCT)];
     ObjectMeta {
         name: Some(names::RUN_ROLE.into()),
         namespace: Some(namespace.to_owned()),
-        labels: Some(labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()),
+        labels: Some(labels()),
         ..Default::default()
     }
 }
@@ -53,6 +63,50 @@ pub(crate) fn role_binding(namespace: &str) -> RoleBinding {
             namespace: Some(namespace.to_owned()),
             api_group: None,
         }]),
+    }
+}
+
+/// Keeps pods of runs from link-local addresses, where clouds hand out a node's credentials. The one that cluster DNS may
+/// have there, on a node of its own cache, stays open.
+pub(crate) fn network_policy(namespace: &str) -> NetworkPolicy {
+    let block = |cidr: &str, except: &[&str]| NetworkPolicyPeer {
+        ip_block: Some(IPBlock {
+            cidr: cidr.into(),
+            except: Some(except.iter().map(|&cidr| cidr.into()).collect()).filter(|_| !except.is_empty()),
+        }),
+        ..NetworkPolicyPeer::default()
+    };
+    // Not every network plugin counts pods among addresses.
+    let pods = NetworkPolicyPeer {
+        namespace_selector: Some(LabelSelector::default()),
+        ..NetworkPolicyPeer::default()
+    };
+    let dns = ["UDP", "TCP"].map(|protocol| NetworkPolicyPort {
+        protocol: Some(protocol.into()),
+        port: Some(IntOrString::Int(53)),
+        end_port: None,
+    });
+    NetworkPolicy {
+        metadata: shared(namespace),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(LabelSelector { match_labels: Some(labels()), ..LabelSelector::default() }),
+            policy_types: Some(vec!["Egress".into()]),
+            egress: Some(vec![
+                NetworkPolicyEgressRule {
+                    to: Some(vec![
+                        block("0.0.0.0/0", &["169.254.0.0/16"]),
+                        block("::/0", &["fe80::/10"]),
+                        pods,
+                    ]),
+                    ports: None,
+                },
+                NetworkPolicyEgressRule {
+                    to: Some(vec![block("169.254.20.10/32", &[])]),
+                    ports: Some(dns.into()),
+                },
+            ]),
+            ingress: None,
+        }),
     }
 }
 
