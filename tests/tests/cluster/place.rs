@@ -10,6 +10,9 @@ use serde_json::Value;
 /// Longest wait for a run of seconds on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
+/// Where the operator is installed.
+pub(crate) const OPERATOR: &str = "agentloop";
+
 /// A namespace in which Pod Security `restricted` is enforced.
 pub(crate) struct Place {
     pub(crate) namespace: String,
@@ -168,6 +171,13 @@ impl Place {
     pub(crate) fn git(&self, arguments: &[&str]) -> String {
         let command = [&["exec", "demo-git", "--", "git", "-C", "/srv/git/tally.git"], arguments].concat();
         self.must(&command).trim().to_owned()
+    }
+
+    /// Names of the chart's admission policies.
+    pub(crate) fn policies(&self) -> Vec<String> {
+        let chosen = "app.kubernetes.io/instance=agentloop";
+        let names = self.must(&["get", "validatingadmissionpolicies", "-l", chosen, "-o", "name"]);
+        names.lines().filter_map(|line| line.split('/').nth(1)).map(str::to_owned).collect()
     }
 
     /// Applies a run of the script agent on that repository, with more lines of its spec.
