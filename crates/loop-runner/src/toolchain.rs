@@ -46,7 +46,7 @@ impl Found {
             git: said(&["git", "--version"]),
             sh: said(&["sh", "-c", ":"]).is_some_and(|said| said.is_ok()),
             authorities: AUTHORITIES.iter().any(|place| Path::new(place).exists())
-                || ELSEWHERE.iter().any(|name| named(&name)),
+                || ELSEWHERE.iter().any(named),
             closed: std::env::split_paths(&path).filter(closed).collect(),
         }
     }

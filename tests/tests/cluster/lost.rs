@@ -91,6 +91,28 @@ fn whatever_is_killed_the_run_goes_on_and_comes_to_the_same_tree() {
     assert_eq!(trees.len(), 1, "{trees:?}");
 }
 
+/// Nobody's clock runs out, and no second pod is made, because nobody could be asked for a while.
+#[test]
+fn an_api_server_that_is_away_for_a_while_costs_a_run_nothing() {
+    let Some(place) = Place::new("outage") else { return };
+    if !std::env::var("LOOP_CLUSTER_RUN").is_ok_and(|run| run.starts_with("nsenter")) {
+        say("skipped: only the API server of the test cluster's own is killed");
+        return;
+    }
+    place.slow_project(4);
+    place.run("patient", &work("patient"));
+    until("its agent works", || status(&place, "patient", "/progress/step") == "implementation");
+    let config = std::env::var("KUBECONFIG").expect("KUBECONFIG");
+    let state = std::path::Path::new(&config).parent().expect("the cluster's folder");
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/restart");
+    let restarted = Command::new(script).args(["apiserver", "15"]).arg(state).output().expect("it runs");
+    assert!(restarted.status.success(), "{}", String::from_utf8_lossy(&restarted.stderr));
+    place.reaches("patient", "Completed");
+    assert_eq!(status(&place, "patient", "/attempt"), "1");
+    assert_eq!(place.pods_of("patient").len(), 1);
+    assert_eq!(place.git(&["rev-list", "--count", "main..run/patient"]), "2", "no step was done twice");
+}
+
 /// With a volume nothing of the journal is lost, whenever the pod is.
 #[test]
 fn a_run_on_a_volume_goes_on_in_the_step_in_which_its_pod_was_lost() {

@@ -2,6 +2,7 @@
 //! and that is said; where everything is required, it is a failure.
 
 mod claude;
+mod credentials;
 mod example;
 mod hostile;
 mod lifecycle;
@@ -14,3 +15,4 @@ mod refusals;
 mod rights;
 mod wishes;
 mod worktrunk;
+mod writes;

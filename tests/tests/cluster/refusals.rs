@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use loop_tests::{HONEST, PROJECT};
 
-use super::place::{Place, manifest, until};
+use super::place::{PATIENCE, Place, manifest, until, work};
 
 /// Longest until the user knows.
-const SOON: Duration = Duration::from_secs(60);
+pub(super) const SOON: Duration = Duration::from_secs(60);
 
 /// Waits for a condition's message with these words.
-fn says(place: &Place, run: &str, condition: &str, words: &str) {
+pub(super) fn says(place: &Place, run: &str, condition: &str, words: &str) {
     let end = Instant::now() + SOON;
     loop {
         let said = place.said(run, condition);
@@ -82,4 +82,62 @@ fn what_cannot_be_run_is_named_with_the_remedy() {
     place.apply(&secret);
     says(&place, "no-secret", "Reconciling", "check that Secret not-there exists");
     place.must(&["delete", "looprun", "no-secret"]);
+}
+
+/// Puts the node back into use, whatever comes.
+struct Cordoned<'a>(&'a Place, String);
+
+impl Drop for Cordoned<'_> {
+    fn drop(&mut self) {
+        self.0.kubectl(&["uncordon", &self.1], "");
+    }
+}
+
+#[test]
+fn what_the_cluster_does_not_give_is_waited_for_and_said() {
+    let Some(place) = Place::new("waits") else { return };
+    place.slow_project(1);
+    // The quota counts the git server too.
+    place.apply("{apiVersion: v1, kind: ResourceQuota, metadata: {name: few}, spec: {hard: {pods: \"1\"}}}");
+    until("the quota counts", || place.get("resourcequota", "few")["status"]["used"]["pods"] == "1");
+    place.run("no-quota", &work("no-quota"));
+    says(&place, "no-quota", "Reconciling", "exceeded quota: few");
+    assert_eq!(place.phase("no-quota"), "Pending");
+    place.must(&["delete", "resourcequota", "few"]);
+    place.reaches("no-quota", "Completed");
+
+    let node = place.must(&["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"]);
+    place.must(&["cordon", &node]);
+    let cordoned = Cordoned(&place, node);
+    place.run("no-node", &work("no-node"));
+    says(&place, "no-node", "Reconciling", "make room or add a node, and the run goes on");
+    // A run of which nothing has begun ends at once.
+    place.patch("no-node", "{\"state\":\"Canceled\"}");
+    place.reaches("no-node", "Canceled");
+    drop(cordoned);
+}
+
+/// The kubelet evicts what uses more of the node's disk than it may.
+#[test]
+fn an_evicted_run_says_so_and_another_pod_follows() {
+    let Some(place) = Place::new("evicted") else { return };
+    place.apply(
+        "apiVersion: v1\nkind: LimitRange\nmetadata: {name: disk}\nspec:\n  limits: [{type: Container, default: \
+         {ephemeral-storage: 60Mi}}]\n",
+    );
+    let mut files = PROJECT.to_vec();
+    files.push((".loop/agent.sh", "#!/bin/sh\nhead -c 100000000 /dev/zero >/tmp/big\nsleep 300\n"));
+    place.git_server(&files);
+    place.run("eats", &work("eats"));
+    let end = Instant::now() + PATIENCE;
+    let mut said = String::new();
+    while !said.contains("attempt 1 was lost") {
+        assert!(Instant::now() < end, "{said}");
+        std::thread::sleep(Duration::from_millis(100));
+        let now = place.said("eats", "Admitted");
+        said = if now.is_empty() { said } else { now };
+    }
+    assert!(said.contains("local ephemeral storage") && said.contains("attempt 2"), "{said}");
+    until("another pod follows", || place.get("looprun", "eats")["status"]["attempt"] == 2);
+    place.must(&["delete", "looprun", "eats", "--wait=false"]);
 }

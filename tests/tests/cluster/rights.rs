@@ -60,7 +60,7 @@ const NEVER: &[&str] = &[
     "create loopruns",
     "update loopruns",
     "patch loopruns",
-    "delete loopruns",
+    "deletecollection loopruns",
     "delete configmaps",
     "list configmaps",
     "delete networkpolicies.networking.k8s.io",
@@ -89,7 +89,10 @@ fn accounts_may_do_what_they_need_and_nothing_else() {
         "get loopruns",
         "list loopruns",
         "watch loopruns",
+        "delete loopruns",
         "patch loopruns --subresource=status",
+        "get persistentvolumeclaims",
+        "create persistentvolumeclaims",
         "get pods",
         "list pods",
         "watch pods",
@@ -113,6 +116,8 @@ fn accounts_may_do_what_they_need_and_nothing_else() {
         "get serviceaccounts",
         "get rolebindings.rbac.authorization.k8s.io",
         "deletecollection pods",
+        "list persistentvolumeclaims",
+        "delete persistentvolumeclaims",
     ];
     may(&loopd, here, &[], &no);
     let yes = ["get leases.coordination.k8s.io/loopd", "update leases.coordination.k8s.io/loopd"];
@@ -129,6 +134,7 @@ fn accounts_may_do_what_they_need_and_nothing_else() {
         "loopruns.agentloop.dev/finalizers",
         "loopruns.agentloop.dev/status",
         "networkpolicies.networking.k8s.io",
+        "persistentvolumeclaims",
         "pods",
         "rolebindings.rbac.authorization.k8s.io",
         "serviceaccounts",
@@ -153,7 +159,14 @@ fn accounts_may_do_what_they_need_and_nothing_else() {
         &pods,
         here,
         &[],
-        &["get pods", "create pods", "delete pods", "create configmaps", "create serviceaccounts"],
+        &[
+            "delete loopruns",
+            "get pods",
+            "create pods",
+            "delete pods",
+            "create configmaps",
+            "create serviceaccounts",
+        ],
     );
     let expected = ["configmaps", "loopruns.agentloop.dev", "loopruns.agentloop.dev/status"];
     assert_eq!(kinds(&pods, here), BTreeSet::from(expected.map(str::to_owned)));

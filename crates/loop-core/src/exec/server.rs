@@ -86,8 +86,7 @@ fn serve_pipes(in_container: bool) -> io::Result<()> {
     let (environment, credentials) = if in_container { surroundings() } else { Default::default() };
     let names = credentials.keys().cloned().collect();
     let hello = Hello { pid1, version: env!("CARGO_PKG_VERSION").into(), environment, credentials: names };
-    let shared =
-        Arc::new(Shared { table: Table::new(pid1), out: Mutex::new(out), memory, credentials });
+    let shared = Arc::new(Shared { table: Table::new(pid1), out: Mutex::new(out), memory, credentials });
     let mut bytes = Vec::new();
     frame::push(&mut bytes, Kind::Hello, 0, &serde_json::to_vec(&hello)?);
     shared.send(&bytes)?;

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use loop_api::names::EXIT_REFUSED;
 use loop_core::exec::container;
 use loop_runner::toolchain::Found;
 use loop_runner::{install, say, say_last};
@@ -36,7 +37,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say_last(&error);
-            ExitCode::FAILURE
+            // What an image lacks it lacks in the next pod too.
+            ExitCode::from(u8::try_from(EXIT_REFUSED).unwrap_or(u8::MAX))
         }
     }
 }

@@ -66,7 +66,7 @@ impl Origin {
     pub fn pushed_before(&self, reference: &str, ours: &[&str]) -> Option<String> {
         let tip = self.tip(reference).ok().flatten()?;
         let holds = |ours: &&str| git(&self.folder, &["merge-base", "--is-ancestor", &tip, ours]).is_ok();
-        ours.iter().any(|ours| holds(ours)).then_some(tip)
+        ours.iter().any(holds).then_some(tip)
     }
 
     /// Writes files as a commit of the clone.

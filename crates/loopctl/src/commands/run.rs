@@ -72,6 +72,7 @@ pub(super) fn request(arguments: Asked) -> Result<Request> {
         queue,
         environment: loop_core::caller_environment(),
         identity: None,
+        container: None,
     };
     // Where nobody can be asked, the run is refused with the list of specs.
     if picks && ask::can_ask() {

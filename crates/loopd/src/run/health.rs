@@ -84,13 +84,13 @@ pub(crate) fn of(pod: &Pod, now: Timestamp) -> Health {
     Health { stage, trouble, started, outcome }
 }
 
-/// By the exit code of the runner.
+/// By the exit code of the runner; where it never began, by those of the containers before it.
 fn outcome(pod: &Pod) -> Outcome {
-    let runner = statuses(pod).find(|status| status.name == RUNNER);
-    let ended = runner.and_then(|status| status.state.as_ref()?.terminated.as_ref());
-    match ended.map(|ended| ended.exit_code) {
+    let code = |status: &ContainerStatus| Some(status.state.as_ref()?.terminated.as_ref()?.exit_code);
+    match statuses(pod).find(|status| status.name == RUNNER).and_then(code) {
         Some(names::EXIT_PAUSED) => Outcome::Paused,
         Some(names::EXIT_REFUSED) => Outcome::Refused,
+        None if statuses(pod).any(|status| code(status) == Some(names::EXIT_REFUSED)) => Outcome::Refused,
         _ => Outcome::Lost,
     }
 }

@@ -61,6 +61,7 @@ fn commits_with_trees_that_no_git_would_write_are_refused() {
     let (file, modules) = (file.as_str(), modules.as_str());
     let inner = tree(folder, &[("100755", "post-checkout", file)]);
     let inner = inner.as_str();
+    #[allow(clippy::type_complexity, reason = "a table: what a tree is, and its entries")]
     let refused: &[(&str, &[(&str, &str, &str)])] = &[
         ("a git folder", &[("40000", ".git", inner)]),
         ("one in other letters", &[("40000", ".GiT", inner)]),

@@ -91,7 +91,15 @@ fn without_the_policies_no_pod_is_made_before_and_after_admission() {
     let barred = |status: &Value, pod: Option<&Pod>| {
         let run = run(1, status);
         decide(
-            &Seen { run: &run, pod, able: true, gap: Some("policy p is missing"), turn: true, slots: 3 },
+            &Seen {
+                run: &run,
+                pod,
+                able: true,
+                gap: Some("policy p is missing"),
+                turn: true,
+                slots: 3,
+                ttl: None,
+            },
             now(),
         )
     };
@@ -209,7 +217,7 @@ fn the_operator_keeps_the_deadline_too() {
         let admitted = json!({"type": "Admitted", "status": "True", "reason": "Admitted", "message": "", "lastTransitionTime": since});
         let status = with(&json!({"conditions": [admitted]}));
         wished(&status, Some(&running()), true, true, |run| {
-            run.spec.limits.active_deadline_seconds = Some(limit)
+            run.spec.limits.active_deadline_seconds = Some(limit);
         })
     };
     let late = at("2026-01-01T00:06:00Z", 60);
