@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use loop_api::journal::{Created, Event, Outcome, Record, WorktreeFacts};
-use loop_api::phase::{RunPhase, StepPhase};
+use loop_api::phase::{ExitReason, RunPhase, StepPhase};
 
 use crate::control::{Control, Signals, Stop};
 use crate::delivery::Remote;
@@ -319,6 +319,25 @@ impl<'a> Engine<'a> {
             self.finish();
         }
         Ok(end)
+    }
+
+    /// Ends a run that nobody drives any more, so that it can be tried again; one that has ended is left as it is.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn give_up(&mut self, message: &str) -> Result<(), Error> {
+        if self.state().ended.is_some() || self.state().worktree.is_none() {
+            // Without a worktree it has done nothing, and goes on as it is.
+            return Ok(());
+        }
+        for event in unfinished(&self.run, self.state()) {
+            self.append(event)?;
+        }
+        if self.state().phase != RunPhase::Running {
+            return self.append(Event::RunCanceled);
+        }
+        let (exit_reason, reason) = (ExitReason::Failed, "given_up".to_owned());
+        self.append(Event::RunFailed { exit_reason, reason, message: message.to_owned() })
     }
 
     /// Writes all that tells of a run that has ended, once more: who drove it may not have come to that.

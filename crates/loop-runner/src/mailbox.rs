@@ -14,8 +14,8 @@ use crate::place::Place;
 
 /// Between two looks at a file.
 const LOOK: Duration = Duration::from_millis(100);
-/// Longest wait for a push.
-const PUSH_TIME: Duration = Duration::from_secs(600);
+/// Longest wait for a push. The sidecar gives up before, so that nothing is pushed that nobody waits for any more.
+const PUSH_TIME: Duration = Duration::from_secs(1800);
 /// Largest file of either kind that is read.
 const MOST: u64 = 16 << 20;
 
@@ -62,6 +62,14 @@ impl Mailbox {
     pub fn of(place: &Place) -> Self {
         let folder = place.folder();
         Self { requests: folder.join("requests.jsonl"), replies: folder.join("replies.jsonl") }
+    }
+
+    /// Forgets what was asked and answered.
+    pub fn clear(&self) {
+        for file in [&self.requests, &self.replies] {
+            // It may not be there.
+            let _ = fs::remove_file(file);
+        }
     }
 
     /// Asks, and waits for the reply.

@@ -19,6 +19,7 @@ use loop_api::phase::RunPhase;
 use crate::args::Args;
 use crate::fence::Fence;
 use crate::queue::{self, Entry, Place, Pods};
+use crate::run::standing::{self, Standing};
 use crate::run::{self, ApplyError, Guarded, Images};
 
 /// Seconds between tries after an error: the first pause, doubled by each further error, and the longest.
@@ -244,8 +245,9 @@ impl Context {
             let current = run.status.as_ref().map(|status| status.pod_name.clone()).unwrap_or_default();
             let mut pods = of_run.remove(uid.as_str()).unwrap_or_default();
             pods.over = over.contains(&(uid.as_str(), current));
-            // The cache shows it by now.
-            if admitted.get(&uid).is_some_and(|admitted| attempt(run) >= *admitted) {
+            // The cache shows it by now; or it shows that the user was faster, so that it was not written.
+            let shown = |admitted: &u32| attempt(run) >= *admitted;
+            if admitted.get(&uid).is_some_and(shown) || standing::of(run, now) == Standing::Rests {
                 admitted.remove(&uid);
             }
             let able = self.settings.images(run).is_some();

@@ -56,8 +56,10 @@ pub(crate) enum Error {
 pub(crate) async fn reconcile(seen: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let run = seen.0.as_ref().map_err(|invalid| Error::Unreadable(invalid.error.clone()))?;
     let looked = tokio::time::timeout(TIME, look(run, &context)).await.map_err(|_| Error::TimedOut)?;
+    let looked = looked?;
+    // Not after an error: whoever waits would wake itself again and again.
     context.wake_next();
-    match looked? {
+    match looked {
         Looked::Done(again) => {
             context.succeeded(&ObjectRef::from_obj(seen.as_ref()));
             Ok(Action::requeue(again))

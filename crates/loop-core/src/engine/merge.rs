@@ -63,6 +63,7 @@ impl Engine<'_> {
             return Err(Halt::failed("merge_failed", message));
         }
         self.hand_over(&commit)?;
+        self.hand_over(&granted.commit)?;
         if let Some(remote) = &self.remote {
             // First there: what stands in the user's repository is believed to be delivered.
             let push = Push { reference: reference.clone(), commit: commit.clone(), expected: tip.clone() };

@@ -42,6 +42,8 @@ impl Engine<'_> {
         if now.as_deref() == Some(head) {
             return Ok(None);
         }
+        // Also where the branch stays: on a cluster the sidecar takes it to the remote from here.
+        self.hand_over(head)?;
         // Whatever the engine ever published is in the trusted repository; anything else is somebody's own commit.
         if let Some(foreign) = &now
             && self.trusted.git().commit(foreign)?.is_none()
@@ -51,7 +53,6 @@ impl Engine<'_> {
                 "{branch} was moved by somebody else and is left as it is, at {foreign}"
             )));
         }
-        self.hand_over(head)?;
         let old = now.unwrap_or_else(|| "0".repeat(head.len()));
         let message = format!("loop: run {}", self.created.run_id);
         self.user.run(&["update-ref", "-m", &message, &reference, head, &old])?;

@@ -71,7 +71,11 @@ impl From<engine::Error> for Failure {
         let passing = error.can_be_put_right()
             || matches!(
                 error,
-                engine::Error::ContainerLost | engine::Error::Git(_) | engine::Error::Unsettled(_)
+                engine::Error::ContainerLost
+                    | engine::Error::Git(_)
+                    // On a volume, by a pod that was deleted and is not yet gone.
+                    | engine::Error::Locked(_)
+                    | engine::Error::Unsettled(_)
             );
         if passing { Self::Passing(error.into()) } else { Self::Refused(error.into()) }
     }
@@ -85,7 +89,8 @@ fn run(place: &Place) -> Result<(i32, String), Failure> {
     let uid = object.metadata.uid.clone();
     let store = Store::at(place.data());
     let links = Links::default();
-    if !store.run(&uid).journal().exists() {
+    let begun = read_journal(&store.run(&uid).journal()).is_ok_and(|(_, state)| state.created.is_some());
+    if !begun {
         let container = links.container(&std::env::current_exe()?, Path::new(AGENT_SOCKET));
         let container = container.map_err(|error| Failure::Passing(error.into()))?;
         begin(place, &store, &object, &raw["spec"], container).map_err(Failure::Refused)?;
@@ -112,7 +117,14 @@ fn run(place: &Place) -> Result<(i32, String), Failure> {
     };
     let mut log = Log;
     let mut engine = Engine::open(&store, &uid, &host, &mut log)?;
-    let ended = if has_ended(engine.state(), &store.run(&uid))? {
+    let wanted = wanted_again(&store.run(&uid))?;
+    if wanted {
+        // Of an end that the operator came to, the journal knows nothing.
+        engine.give_up("the operator ended the pod of this run")?;
+    }
+    let phase = engine.state().phase;
+    // An earlier pod drove it to its end, and was lost before all was published. What has completed is tidied up.
+    let ended = if !wanted && matches!(phase, RunPhase::Failed | RunPhase::Canceled) {
         engine.tell();
         End::Ended
     } else {
@@ -140,17 +152,12 @@ fn run(place: &Place) -> Result<(i32, String), Failure> {
     Ok((i32::from(state.phase != RunPhase::Completed), words))
 }
 
-/// Whether the run came to an end that it is not to go on after: an earlier pod drove it there, and was lost before all
-/// was published. Each raise of `spec.retry` has it go on once.
-fn has_ended(state: &State, run: &RunDir) -> Result<bool> {
-    if !matches!(state.phase, RunPhase::Failed | RunPhase::Canceled) {
-        // What has completed has something to tidy up.
-        return Ok(false);
-    }
+/// Whether the run is to be tried again: each raise of `spec.retry` has it go on once after an end.
+fn wanted_again(run: &RunDir) -> Result<bool> {
     let wanted: usize = std::env::var("LOOP_RETRY").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     let (decoded, _) = read_journal(&run.journal())?;
     let again = |record: &&Record| matches!(record.event, Event::RunResumed { again: true });
-    Ok(decoded.records.iter().filter(again).count() >= wanted)
+    Ok(decoded.records.iter().filter(again).count() < wanted)
 }
 
 /// Checks what is asked for, and makes the run's journal. The spec as the user wrote it, without the types' defaults:

@@ -7,9 +7,10 @@ use std::path::Path;
 use loop_api::journal;
 use loop_api::names;
 use loop_api::run::CheckpointStatus;
+use loop_core::delivery::{Push, Pushed};
 use loop_core::machine::State;
 use loop_core::record;
-use loop_core::store::{RunDir, Store};
+use loop_core::store::RunDir;
 
 use super::git::Origin;
 
@@ -24,44 +25,56 @@ const MOST_BESIDE: u64 = 1 << 20;
 /// Keeps the checkpoints of one run.
 #[derive(Debug)]
 pub struct Keeper {
-    uid: String,
+    reference: String,
     /// Bytes of the journal in the last checkpoint.
     kept: usize,
-    /// The last checkpoint.
+    /// The checkpoint that the status is to name.
     last: Option<String>,
+    /// What the ref points at on the remote. It may be newer than `last`: a pod can be lost before the status names it.
+    tip: Option<String>,
     /// Nobody goes on from it any more.
     retired: bool,
 }
 
 impl Keeper {
-    /// For a run, with the checkpoint that its status names.
-    pub fn new(uid: &str, last: Option<String>) -> Self {
-        Self { uid: uid.to_owned(), kept: 0, last, retired: false }
+    /// For a run, with what its ref points at and the checkpoint that its status names.
+    pub fn new(uid: &str, tip: Option<String>, last: Option<String>) -> Self {
+        Self { reference: names::checkpoint_ref(uid), kept: 0, last, tip, retired: false }
     }
 
     /// What the status is to say.
     pub fn status(&self) -> Option<CheckpointStatus> {
         let commit = self.last.clone().filter(|_| !self.retired)?;
-        Some(CheckpointStatus { reference: names::checkpoint_ref(&self.uid), commit })
+        Some(CheckpointStatus { reference: self.reference.clone(), commit })
+    }
+
+    /// What the ref points at: whatever pods of this run have ever pushed is in its history.
+    pub fn tip(&self) -> Option<&str> {
+        self.tip.as_deref()
     }
 
     /// Takes a checkpoint to the remote, if there is anything new beyond the base; says whether there was.
     ///
     /// # Errors
-    /// What git says.
-    pub fn save(&mut self, origin: &Origin, run: &RunDir) -> Result<bool, String> {
+    /// What git says; or that the clone does not have the work yet, if it `must`.
+    pub fn save(&mut self, origin: &Origin, run: &RunDir, must: bool) -> Result<bool, String> {
         let Ok(mut bytes) = fs::read(run.journal()) else { return Ok(false) };
-        if bytes.len() == self.kept || bytes.len() > MOST {
+        if bytes.len() == self.kept {
             return Ok(false);
+        }
+        if bytes.len() > MOST {
+            return Err(format!("the journal has {} bytes, more than a checkpoint can hold", bytes.len()));
         }
         let decoded = journal::decode(&bytes).map_err(|error| error.to_string())?;
         bytes.truncate(usize::try_from(decoded.valid_bytes).unwrap_or(bytes.len()));
         let events = decoded.records.iter().map(|record| (&record.ts, &record.event));
         let state = State::replay(events).map_err(|error| error.to_string())?;
-        let Some((_, head)) = super::work(&state).filter(|(_, head)| origin.has(head)) else {
-            // Nothing to go on from yet, or the engine is about to hand it over.
-            return Ok(false);
-        };
+        // Without work there is nothing to go on from.
+        let Some((_, head)) = super::work(&state) else { return Ok(false) };
+        if !origin.has(&head) {
+            // The engine hands it over a moment after it has taken it in.
+            return if must { Err(format!("the clone does not have {head} yet")) } else { Ok(false) };
+        }
         let kept = bytes.len();
         let mut files = vec![(JOURNAL.to_owned(), bytes)];
         let tail = state.last_implementation.as_ref().map(|(_, log)| record::tail_name(log));
@@ -71,10 +84,18 @@ impl Keeper {
                 files.extend(fs::read(&path).ok().map(|bytes| (name, bytes)));
             }
         }
-        let parents: Vec<&str> = [head.as_str()].into_iter().chain(self.last.as_deref()).collect();
+        let parents: Vec<&str> = [head.as_str()].into_iter().chain(self.tip()).collect();
         let commit = origin.commit(&files, &parents, "Checkpoint\n")?;
-        origin.force(&names::checkpoint_ref(&self.uid), &commit)?;
-        (self.kept, self.last) = (kept, Some(commit));
+        let push =
+            Push { reference: self.reference.clone(), commit: commit.clone(), expected: self.tip.clone() };
+        if origin.swap(&push)? == Pushed::Moved {
+            // By an earlier pod of the run that is still about. What it has is kept below the next one of ours.
+            self.tip = origin.fetch(&self.reference)?;
+            return Err(format!("{} was moved meanwhile", self.reference));
+        }
+        self.kept = kept;
+        self.tip = Some(commit.clone());
+        self.last = Some(commit);
         Ok(true)
     }
 
@@ -85,8 +106,8 @@ impl Keeper {
 
     /// Removes the checkpoints of a run that needs none any more. Best effort: a ref that stays does no harm.
     pub fn forget(&mut self, origin: &Origin) {
-        if self.last.take().is_some()
-            && let Err(reason) = origin.delete(&names::checkpoint_ref(&self.uid))
+        if self.tip.take().is_some()
+            && let Err(reason) = origin.delete(&self.reference)
         {
             crate::say(&format!("the checkpoints could not be removed: {reason}"));
         }
@@ -96,28 +117,8 @@ impl Keeper {
 /// Brings the journal of a checkpoint back, for a pod that has none.
 ///
 /// # Errors
-/// A sentence, when the remote does not have it.
-pub fn restore(
-    origin: &Origin,
-    store: &Store,
-    uid: &str,
-    checkpoint: &CheckpointStatus,
-) -> Result<(), String> {
-    let run = store.run(uid);
-    if run.journal().exists() {
-        return Ok(());
-    }
-    let CheckpointStatus { reference, commit } = checkpoint;
-    let gone = |reason: String| {
-        format!(
-            "the run cannot go on from its checkpoint {reference} ({commit}): {reason}; make the run anew, or bring that ref \
-             back to the remote"
-        )
-    };
-    origin.fetch(reference).map_err(gone)?;
-    if !origin.has(commit) {
-        return Err(gone("the remote does not have it any more".into()));
-    }
+/// When the clone cannot be read or the folder cannot be written.
+pub fn restore(origin: &Origin, run: &RunDir, commit: &str) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{}: {error}", run.path().display());
     let new = run.path().with_extension("new");
     // What a killed one left.

@@ -8,8 +8,10 @@ use std::time::Duration;
 use loop_core::delivery::{Push, Pushed};
 use loop_core::exec;
 
-/// Longest that a clone, fetch or push may take.
+/// Longest that a clone or fetch may take.
 const TIME: Duration = Duration::from_secs(600);
+/// Longest that a push may take: while it is waited for, nothing else is done.
+const PUSH_TIME: Duration = Duration::from_secs(120);
 /// Most output of git that is read.
 const OUTPUT: usize = 4 << 20;
 /// Where a Secret with credentials is mounted, if the run names one.
@@ -54,6 +56,14 @@ impl Origin {
         let all = ["fetch", "--quiet", "--no-tags", "--update-head-ok", "origin", HEADS];
         git(&new, &all)?;
         fs::rename(&new, &self.folder).map_err(|error| format!("{}: {error}", self.folder.display()))
+    }
+
+    /// Asks the remote whether it would take a push of this ref.
+    ///
+    /// # Errors
+    /// What git says.
+    pub fn may_push(&self, reference: &str) -> Result<(), String> {
+        git(&self.folder, &["push", "--quiet", "--dry-run", "origin", &format!("HEAD:{reference}")]).map(drop)
     }
 
     /// Whether the clone has a commit.
@@ -116,23 +126,15 @@ impl Origin {
         )
     }
 
-    /// Points a ref of the remote, and that of the clone, at a commit, wherever it pointed: for refs that are nobody
-    /// else's.
+    /// Gets a ref of the remote into the clone; gives what it points at, if it is there.
     ///
     /// # Errors
     /// What git says.
-    pub fn force(&self, reference: &str, commit: &str) -> Result<(), String> {
-        git(&self.folder, &["update-ref", reference, commit])?;
-        git(&self.folder, &["push", "--quiet", "origin", &format!("+{commit}:{reference}")]).map(drop)
-    }
-
-    /// Gets such a ref from the remote.
-    ///
-    /// # Errors
-    /// What git says.
-    pub fn fetch(&self, reference: &str) -> Result<(), String> {
+    pub fn fetch(&self, reference: &str) -> Result<Option<String>, String> {
+        let Some(tip) = self.tip(reference)? else { return Ok(None) };
         let refspec = format!("+{reference}:{reference}");
-        git(&self.folder, &["fetch", "--quiet", "--no-tags", "origin", &refspec]).map(drop)
+        git(&self.folder, &["fetch", "--quiet", "--no-tags", "origin", &refspec])?;
+        Ok(Some(tip))
     }
 
     /// Removes such a ref from the remote.
@@ -149,11 +151,28 @@ impl Origin {
         Ok(listing.split_whitespace().next().map(str::to_owned))
     }
 
-    /// Moves a branch of the remote, if it points at what is expected.
+    /// Moves a branch of the remote, if it points at what is expected. Where it does not, the clone gets what is there.
     ///
     /// # Errors
     /// What git says, when the remote cannot be reached or refuses for another reason.
     pub fn push(&self, push: &Push) -> Result<Pushed, String> {
+        let Pushed::Moved = self.swap(push)? else { return Ok(Pushed::Done) };
+        let reference = &push.reference;
+        let refspec = format!("+{reference}:{reference}");
+        match self.tip(reference)? {
+            Some(_) => {
+                git(&self.folder, &["fetch", "--quiet", "--no-tags", "--update-head-ok", "origin", &refspec])?
+            }
+            None => git(&self.folder, &["update-ref", "-d", reference])?,
+        };
+        Ok(Pushed::Moved)
+    }
+
+    /// The same, without a look at what is there instead.
+    ///
+    /// # Errors
+    /// What git says, when the remote cannot be reached or refuses for another reason.
+    pub fn swap(&self, push: &Push) -> Result<Pushed, String> {
         let Push { reference, commit, expected } = push;
         let lease = format!("--force-with-lease={reference}:{}", expected.as_deref().unwrap_or_default());
         let refspec = format!("{commit}:{reference}");
@@ -167,13 +186,6 @@ impl Origin {
         if now == *expected {
             return Err(said);
         }
-        let refspec = format!("+{reference}:{reference}");
-        match now {
-            Some(_) => {
-                git(&self.folder, &["fetch", "--quiet", "--no-tags", "--update-head-ok", "origin", &refspec])?
-            }
-            None => git(&self.folder, &["update-ref", "-d", reference])?,
-        };
         Ok(Pushed::Moved)
     }
 }
@@ -215,8 +227,9 @@ fn git_with(folder: &Path, arguments: &[&str], input: &[u8], most: usize) -> Res
     }
     let environment: Vec<(String, String)> =
         environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let time = if arguments[0] == "push" { PUSH_TIME } else { TIME };
     let captured =
-        exec::direct(&argv, folder, &environment, input, TIME, most).map_err(|error| error.to_string())?;
+        exec::direct(&argv, folder, &environment, input, time, most).map_err(|error| error.to_string())?;
     if captured.outcome.success() && captured.truncated {
         return Err(format!("git {}: its output is longer than {most} bytes", arguments[0]));
     }

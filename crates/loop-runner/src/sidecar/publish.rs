@@ -62,8 +62,8 @@ impl Publisher {
         self.runs.get(&self.name).await
     }
 
-    /// Writes the status, if it has changed since it was told; says whether it was written. Whether the run has ended is
-    /// told when all else is.
+    /// Writes the status, if it has changed since it was told; says whether it was written. That the run has ended is told
+    /// with `end` only, which also is a remark on it.
     ///
     /// # Errors
     /// When the API server refuses.
@@ -71,14 +71,18 @@ impl Publisher {
         &mut self,
         run: &RunDir,
         checkpoint: Option<&CheckpointStatus>,
-        with_end: bool,
+        end: Option<&str>,
     ) -> kube::Result<bool> {
-        let Some(mut status) = status(run, with_end) else { return Ok(false) };
+        let Some(mut status) = status(run, end.is_some()) else { return Ok(false) };
         if let Some(checkpoint) = checkpoint {
             status["checkpoint"] = json!(checkpoint);
         }
         if let Some(result) = status.get_mut("result") {
             result["attempt"] = json!(self.attempt);
+            let message = result["message"].as_str().unwrap_or_default();
+            let said: String = message.chars().take(3000).collect();
+            let remark = end.unwrap_or_default().chars().take(1000);
+            result["message"] = json!(said.chars().chain(remark).collect::<String>());
         }
         if status == self.told {
             return Ok(false);

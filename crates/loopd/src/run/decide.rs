@@ -134,7 +134,12 @@ fn ended(
 ) -> Verdict {
     let alive = health.is_some_and(|health| health.stage != Stage::Over);
     if standing::is_retried(seen.run, before) && !alive {
-        return admission(seen, status);
+        let verdict = admission(seen, status);
+        if verdict.step != Step::Start {
+            // It waits like any other, and its old pod no longer speaks for it.
+            status.release();
+        }
+        return verdict;
     }
     let told = standing::result(before).map(verdict::ended);
     let verdict = told.unwrap_or_else(|| Verdict::unchanged(status.phase, Step::Nothing, verdict::HARDLY));
@@ -162,7 +167,9 @@ fn is_tracked(run: &LoopRun) -> bool {
     const LABELS: [&str; 3] =
         ["kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name", "app.kubernetes.io/instance"];
     LABELS.iter().any(|label| run.labels().contains_key(*label))
-        || run.annotations().contains_key("argocd.argoproj.io/tracking-id")
+        || ["argocd.argoproj.io/tracking-id", "meta.helm.sh/release-name"]
+            .iter()
+            .any(|annotation| run.annotations().contains_key(*annotation))
 }
 
 /// A run that has no attempt.
@@ -192,6 +199,8 @@ fn admission(seen: &Seen<'_>, status: &mut Owned) -> Verdict {
     }
     status.attempt += 1;
     status.pod_uid.clear();
+    // Its time is that of this attempt's admission.
+    status.conditions.retain(|condition| condition.kind != ADMITTED);
     status.pod_name = names::pod(&seen.run.name_any(), &seen.run.uid().unwrap_or_default(), status.attempt);
     verdict::making(&status.pod_name)
 }
@@ -308,7 +317,9 @@ fn over(
 
 /// An attempt that lost its pod: the next one goes on from the last checkpoint, after a pause if it is not the first.
 fn lost(seen: &Seen<'_>, before: &LoopRunStatus, status: &mut Owned, reason: &str, message: &str) -> Verdict {
-    let lost = standing::one_more(before);
+    let store = seen.run.spec.checkpoint.store;
+    let keeps = store == CheckpointStore::Volume || before.checkpoint.is_some();
+    let lost = standing::one_more(before, keeps);
     status.lost = Some(lost);
     if lost.attempts >= MOST_LOST {
         let message = format!(
@@ -318,7 +329,6 @@ fn lost(seen: &Seen<'_>, before: &LoopRunStatus, status: &mut Owned, reason: &st
         return verdict::failed("AttemptsLost", &message, Step::Nothing);
     }
     status.release();
-    let store = seen.run.spec.checkpoint.store;
     let from = match (store, before.checkpoint.is_some()) {
         (CheckpointStore::Volume, _) => "goes on from its volume",
         (CheckpointStore::Branch, true) => "goes on from the last checkpoint",

@@ -78,7 +78,8 @@ pub(crate) fn of(pod: &Pod, now: Timestamp) -> Health {
     } else {
         let stage = if started.is_some() { Stage::Running } else { Stage::Starting };
         let waiting = statuses(pod).find_map(|status| waiting(pod, status));
-        (stage, waiting.or_else(|| unplaced(pod)).or_else(|| unprepared(pod, now)))
+        let trouble = waiting.or_else(|| unplaced(pod)).or_else(|| unprepared(pod, now));
+        (stage, lingering(pod, now).or(trouble))
     };
     let outcome = if stage == Stage::Broken { Outcome::Refused } else { outcome(pod) };
     Health { stage, trouble, started, outcome }
@@ -93,6 +94,23 @@ fn outcome(pod: &Pod) -> Outcome {
         None if statuses(pod).any(|status| code(status) == Some(names::EXIT_REFUSED)) => Outcome::Refused,
         _ => Outcome::Lost,
     }
+}
+
+/// A pod that should be gone: mostly its node is, and nobody but its owner can know that it will not come back.
+fn lingering(pod: &Pod, now: Timestamp) -> Option<Trouble> {
+    let due = pod.metadata.deletion_timestamp.as_ref()?.0;
+    if now.as_second() - due.as_second() < PATIENCE {
+        return None;
+    }
+    let name = pod.name_any();
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
+    Some(trouble(
+        "PodNotGone",
+        format!(
+            "pod {name} was deleted but does not end: node {node} may be lost; if it is, delete the Node or taint it \
+             node.kubernetes.io/out-of-service, and the run goes on in another pod"
+        ),
+    ))
 }
 
 fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {

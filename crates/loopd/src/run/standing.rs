@@ -83,10 +83,11 @@ pub(crate) fn pause(lost: u32) -> Duration {
     Duration::from_secs(doubled.min(LONGEST_PAUSE).unsigned_abs())
 }
 
-/// One more lost attempt. Only those since the loop last got further count.
-pub(crate) fn one_more(status: &LoopRunStatus) -> LostAttempts {
+/// One more lost attempt. Only those since the loop last got further count; what is not kept does not get further.
+pub(crate) fn one_more(status: &LoopRunStatus, keeps: bool) -> LostAttempts {
     let iteration = status.progress.iteration;
-    let before = status.lost.filter(|lost| lost.iteration == iteration).map_or(0, |lost| lost.attempts);
+    let same = |lost: &LostAttempts| lost.iteration == iteration || !keeps;
+    let before = status.lost.filter(same).map_or(0, |lost| lost.attempts);
     LostAttempts { attempts: before.saturating_add(1), iteration }
 }
 
@@ -157,7 +158,8 @@ mod tests {
                 json!({"progress": {"iteration": iteration}, "lost": {"attempts": 4, "iteration": 2}});
             serde_json::from_value(status).expect("a status")
         };
-        assert_eq!(one_more(&status(2)), LostAttempts { attempts: 5, iteration: 2 });
-        assert_eq!(one_more(&status(3)), LostAttempts { attempts: 1, iteration: 3 });
+        assert_eq!(one_more(&status(2), true), LostAttempts { attempts: 5, iteration: 2 });
+        assert_eq!(one_more(&status(3), true), LostAttempts { attempts: 1, iteration: 3 });
+        assert_eq!(one_more(&status(3), false), LostAttempts { attempts: 5, iteration: 3 });
     }
 }

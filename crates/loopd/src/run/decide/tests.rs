@@ -155,16 +155,23 @@ fn a_lost_pod_gives_the_attempt_up_and_the_next_one_follows_until_too_many_were_
 
 #[test]
 fn what_somebody_has_to_put_right_ends_the_run_and_is_not_tried_again() {
-    let refused = decided(&started(), Some(&over(2)), true, true);
+    let old = json!({"type": "Admitted", "status": "True", "reason": "Admitted", "message": "", "lastTransitionTime": "2025-12-31T00:00:00Z"});
+    let refused = decided(&with(&json!({"conditions": [old]})), Some(&over(2)), true, true);
     assert_eq!((refused.step, refused.status.phase), (Step::Nothing, RunPhase::Failed));
     assert!(refused.status.conditions[2].message.contains("raise spec.retry by one"), "{:?}", refused.status);
     let ended = serde_json::to_value(&refused.status).expect("JSON");
     assert_eq!(decided(&ended, Some(&over(2)), true, true).step, Step::Nothing);
     let again = wished(&ended, Some(&over(2)), true, true, |run| run.spec.retry = 1);
     assert_eq!((again.step, again.status.attempt, again.status.observed_retry), (Step::Start, 2, 1));
-    assert_eq!((again.status.phase, again.status.completion_time), (RunPhase::Pending, None));
+    assert_eq!((again.status.phase, again.status.completion_time.as_ref()), (RunPhase::Pending, None));
+    let admitted = &again.status.conditions[0];
+    assert_eq!(admitted.last_transition_time, "2026-01-01T00:10:00Z", "its deadline begins anew");
     let waits = wished(&ended, Some(&over(2)), false, true, |run| run.spec.retry = 1);
     assert_eq!((waits.step, waits.status.attempt, waits.status.observed_retry), (Step::Nothing, 1, 0));
+    assert_eq!((waits.status.phase, waits.status.pod_name.as_str()), (RunPhase::Pending, ""));
+    let waiting = serde_json::to_value(&waits.status).expect("JSON");
+    let still = wished(&waiting, None, false, true, |run| run.spec.retry = 1);
+    assert_eq!(still.status, waits.status, "its old pod no longer speaks for it");
     let alive = wished(&ended, Some(&running()), true, true, |run| run.spec.retry = 1);
     assert_eq!(alive.step, Step::Stop, "its pod has to end first");
 }
@@ -247,6 +254,10 @@ fn an_ended_run_is_deleted_when_its_time_has_come_unless_others_look_after_it() 
         run.labels_mut().insert("kustomize.toolkit.fluxcd.io/name".into(), "apps".into());
     };
     assert_eq!(step("2025-12-31T00:00:00Z", &tracked), Step::Nothing);
+    let released = |run: &mut LoopRun| {
+        run.annotations_mut().insert("meta.helm.sh/release-name".into(), "runs".into());
+    };
+    assert_eq!(step("2025-12-31T00:00:00Z", &released), Step::Nothing);
     let completed =
         json!({"attempt": 1, "podName": "p", "result": {"exitReason": "complete_plan", "attempt": 1}});
     let just = wished(&completed, None, true, true, |run| run.spec.ttl_seconds_after_finished = Some(0));

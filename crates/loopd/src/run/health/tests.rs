@@ -68,6 +68,17 @@ fn what_keeps_a_pod_from_starting_is_said_with_its_remedy() {
 }
 
 #[test]
+fn a_pod_that_should_be_gone_is_named_with_its_node() {
+    let at = |time: &str| {
+        let mut pod = pod(&json!({"phase": "Running"}));
+        pod.metadata.deletion_timestamp = Some(serde_json::from_value(json!(time)).expect("a time"));
+        of(&pod, now())
+    };
+    assert_eq!(at("2026-01-01T00:09:31Z").trouble, None);
+    says(&at("2026-01-01T00:09:30Z"), "PodNotGone", "delete the Node or taint it");
+}
+
+#[test]
 fn volumes_have_half_a_minute_before_they_are_worth_a_word() {
     let at = |time: &str| {
         seen(&json!({"phase": "Pending", "conditions": [

@@ -1,0 +1,250 @@
+//! What the sidecar does while the loop is under way: it pushes what is asked for, takes checkpoints, and tells how the run
+//! stands.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow};
+use kube::Api;
+use kube::api::DynamicObject;
+use loop_api::phase::RunPhase;
+use loop_core::delivery::{Push, Pushed};
+use loop_core::store::{RunDir, read_journal};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::checkpoint::Keeper;
+use super::git::Origin;
+use super::publish::Publisher;
+use super::{FIRST_PAUSE, TRIES};
+use crate::mailbox::{Answer, Mailbox, Wanted};
+use crate::say;
+
+/// Between two looks at the requests.
+const LOOK: Duration = Duration::from_millis(200);
+/// Between two looks at the journal.
+const WATCH: Duration = Duration::from_secs(2);
+/// Between two writes to the status, and between two checkpoints, while the loop is under way (design section 8).
+const PAUSE: Duration = Duration::from_secs(30);
+/// Longest that publishing the end is tried, and the checkpoint before a push; the runner waits longer.
+const PATIENCE: Duration = Duration::from_secs(240);
+/// The same after a signal, within the grace of the pod.
+const GRACE: Duration = Duration::from_secs(40);
+/// How long of that the remote is waited for, before the end is told without it.
+const REMOTE: Duration = Duration::from_secs(60);
+
+/// Serves the runner of one pod.
+pub(super) struct Sidecar {
+    origin: Origin,
+    run: RunDir,
+    publisher: Publisher,
+    /// Of a run whose checkpoints are on the remote.
+    keeper: Option<Keeper>,
+    /// Last commit of the run branch that was pushed.
+    pushed: Option<String>,
+    /// Whether somebody else moved the run branch.
+    moved: bool,
+    /// Bytes of the journal that another pod left: an end in there is not this one's to tell, unless it is asked to.
+    found: Option<u64>,
+    /// Whether the end has been told.
+    over: bool,
+}
+
+impl Sidecar {
+    pub(super) fn new(
+        origin: Origin,
+        run: RunDir,
+        publisher: Publisher,
+        keeper: Option<Keeper>,
+        found: Option<u64>,
+    ) -> Self {
+        Self { origin, run, publisher, keeper, pushed: None, moved: false, found, over: false }
+    }
+
+    /// Where the runs of the namespace are.
+    pub(super) fn runs(&self) -> Api<DynamicObject> {
+        self.publisher.runs()
+    }
+
+    /// Until the pod ends.
+    pub(super) async fn serve(&mut self, mailbox: &Mailbox) -> Result<()> {
+        let mut terminated = signal(SignalKind::terminate())?;
+        let (mut watched, mut saved, mut written) = (None::<Instant>, None::<Instant>, None::<Instant>);
+        loop {
+            for request in mailbox.open()? {
+                let answer = match &request.what {
+                    Wanted::Push(push) => self.push(push).await,
+                    Wanted::Ended => self.end(PATIENCE).await.map(|()| Answer::Published),
+                };
+                let answer = answer.unwrap_or_else(|error| Answer::Failed(format!("{error:#}")));
+                mailbox.reply(request.id, &answer)?;
+            }
+            let due = |last: Option<Instant>, pause| last.is_none_or(|last| last.elapsed() >= pause);
+            // What was told last stays.
+            if due(watched, WATCH) && !self.over {
+                watched = Some(Instant::now());
+                let new = due(saved, PAUSE)
+                    && self.save(false).unwrap_or_else(|reason| {
+                        say(&reason);
+                        false
+                    });
+                if new {
+                    saved = watched;
+                }
+                // A checkpoint counts when the status names it.
+                if new || due(written, PAUSE) {
+                    match self.status(None).await {
+                        Ok(true) => written = watched,
+                        Ok(false) => {}
+                        Err(error) => say(&format!("the status could not be written: {error}")),
+                    }
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                _ = terminated.recv() => return self.leave().await,
+            }
+        }
+    }
+
+    /// The pod is to end. What is new is taken to safety; an end that somebody else came to is none of ours.
+    async fn leave(&mut self) -> Result<()> {
+        let length = fs::metadata(self.run.journal()).map_or(0, |facts| facts.len());
+        if self.over || self.found == Some(length) {
+            return Ok(());
+        }
+        self.end(GRACE).await
+    }
+
+    /// Writes the status; with `end`, also that the run has ended, and this remark on it.
+    async fn status(&mut self, end: Option<&str>) -> kube::Result<bool> {
+        let checkpoint = self.keeper.as_ref().and_then(Keeper::status);
+        self.publisher.status(&self.run, checkpoint.as_ref(), end).await
+    }
+
+    /// Moves a branch that the engine asks for. The checkpoint goes before it: a pod that goes on from an older one would
+    /// do the work again, and meet what this one has delivered.
+    async fn push(&mut self, push: &Push) -> Result<Answer> {
+        let end = Instant::now() + PATIENCE;
+        while self.keeper.is_some() {
+            let saved = match self.save(true) {
+                Ok(_) => self.status(None).await.context("the status could not be written"),
+                Err(reason) => Err(anyhow!(reason)),
+            };
+            match saved {
+                Ok(_) => break,
+                Err(error) if Instant::now() >= end || is_refusal(&error) => return Err(error),
+                Err(error) => wait(&format!("{error:#}"), FIRST_PAUSE).await,
+            }
+        }
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..TRIES {
+            match self.origin.push(push) {
+                Ok(pushed) => return Ok(Answer::Pushed(pushed)),
+                Err(reason) if Instant::now() >= end => return Err(anyhow!(reason)),
+                Err(reason) => wait(&reason, pause).await,
+            }
+            pause *= 2;
+        }
+        Ok(Answer::Pushed(self.origin.push(push).map_err(|reason| anyhow!(reason))?))
+    }
+
+    /// The last that is told, in this order: the work, its record, and that the run has ended. Remote and API server may be
+    /// away for a while; what the server refuses, it refuses again. Without the remote the end is told all the same.
+    async fn end(&mut self, patience: Duration) -> Result<()> {
+        let began = Instant::now();
+        let remote = REMOTE.min(patience / 2);
+        loop {
+            let late = began.elapsed() >= remote;
+            match self.try_end(late).await {
+                Err(error) if began.elapsed() < patience && !is_refusal(&error) => {
+                    wait(&format!("{error:#}"), FIRST_PAUSE).await;
+                }
+                done => {
+                    self.over |= done.is_ok();
+                    return done;
+                }
+            }
+        }
+    }
+
+    async fn try_end(&mut self, without_remote: bool) -> Result<()> {
+        let state = read_journal(&self.run.journal()).ok().map(|(_, state)| state);
+        let ended = state.filter(|state| state.ended.is_some()).map(|state| state.phase);
+        let complete = ended == Some(RunPhase::Completed);
+        let taken = if complete {
+            // Nobody goes on from its checkpoints any more.
+            self.keeper.iter_mut().for_each(Keeper::retire);
+            self.push_run_branch(true)
+        } else {
+            self.save(!without_remote)
+        };
+        let remark = match taken {
+            Ok(_) => String::new(),
+            Err(reason) if without_remote && ended.is_some() => {
+                say(&reason);
+                format!("; the run branch could not be pushed ({reason})")
+            }
+            Err(reason) => return Err(anyhow!(reason)),
+        };
+        if ended.is_some() {
+            self.publisher.record(&self.run).await.context("the ConfigMaps could not be written")?;
+        }
+        self.status(Some(&remark)).await.context("the status could not be written")?;
+        if let Some(keeper) = self.keeper.as_mut().filter(|_| complete) {
+            keeper.forget(&self.origin);
+        }
+        Ok(())
+    }
+
+    /// Takes work and journal to the remote; says whether there was anything new.
+    fn save(&mut self, must: bool) -> Result<bool, String> {
+        let kept = match &mut self.keeper {
+            Some(keeper) => keeper.save(&self.origin, &self.run, must)?,
+            None => false,
+        };
+        Ok(self.push_run_branch(must)? || kept)
+    }
+
+    /// Lets the remote's run branch follow what the engine has taken in.
+    fn push_run_branch(&mut self, must: bool) -> Result<bool, String> {
+        let Ok((_, state)) = read_journal(&self.run.journal()) else { return Ok(false) };
+        let Some((branch, head)) = super::work(&state).filter(|(_, head)| self.pushed.as_ref() != Some(head))
+        else {
+            return Ok(false);
+        };
+        if self.moved {
+            return Ok(false);
+        }
+        if !self.origin.has(&head) {
+            // The engine hands it over a moment after it has taken it in.
+            return if must { Err(format!("the clone does not have {head} yet")) } else { Ok(false) };
+        }
+        let reference = format!("refs/heads/{branch}");
+        let kept = self.keeper.as_ref().and_then(Keeper::tip);
+        let ours: Vec<&str> = [head.as_str()].into_iter().chain(kept).collect();
+        let expected = self.pushed.clone().or_else(|| self.origin.pushed_before(&reference, &ours));
+        let push = Push { reference, commit: head.clone(), expected };
+        if self.origin.swap(&push)? == Pushed::Moved {
+            // It is for people to look at; what is delivered is the target branch.
+            say(&format!("{branch} was moved by somebody else on the remote and is left as it is there"));
+            self.moved = true;
+            return Ok(false);
+        }
+        self.pushed = Some(head);
+        Ok(true)
+    }
+}
+
+async fn wait(reason: &str, pause: Duration) {
+    say(&format!("{reason}; tried again in {} s", pause.as_secs()));
+    tokio::time::sleep(pause).await;
+}
+
+fn is_refusal(error: &anyhow::Error) -> bool {
+    match error.downcast_ref::<kube::Error>() {
+        Some(kube::Error::Api(status)) => {
+            (400..500).contains(&status.code) && ![409, 429].contains(&status.code)
+        }
+        _ => false,
+    }
+}
