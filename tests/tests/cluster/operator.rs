@@ -1,6 +1,7 @@
 //! The operator itself: who leads, what it tells of itself, what it refuses to do, and what it looks after.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -198,33 +199,45 @@ fn metrics_tell_what_was_done_and_an_idle_operator_writes_its_lease_only() {
     assert!((3.0..=5.0).contains(&written[0].1), "one each 5 s: {written:?}");
 }
 
-/// An admission policy that was taken away, until this goes.
-struct Taken {
-    policy: String,
+/// Where helm finds the cluster.
+fn helm() -> Command {
+    let run = std::env::var("LOOP_CLUSTER_RUN").unwrap_or_default();
+    let mut words = run.split_whitespace().chain(["helm"]);
+    let mut command = Command::new(words.next().expect("a word"));
+    command.args(words);
+    command
 }
 
+fn chart() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/agentloop")
+}
+
+/// An admission policy that was taken away, until this goes.
+struct Taken;
+
 impl Taken {
-    fn away(place: &Place, name: &str) -> Self {
-        let mut policy = place.get("validatingadmissionpolicy", name);
-        policy["metadata"] = serde_json::json!({
-            "name": name, "labels": policy["metadata"]["labels"], "annotations": policy["metadata"]["annotations"],
-        });
-        place.must(&["delete", "validatingadmissionpolicy", name]);
-        Self { policy: policy.to_string() }
+    fn away(place: &Place, policy: &str) -> Self {
+        place.must(&["delete", "validatingadmissionpolicy", policy]);
+        Self
     }
 }
 
 impl Drop for Taken {
+    /// By the remedy that the run is told.
     fn drop(&mut self) {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("policy.json");
-        std::fs::write(&file, &self.policy).expect("a file");
-        let back = kubectl().args(["create", "-f"]).arg(&file).output().expect("kubectl runs");
-        assert!(
-            back.status.success() || std::thread::panicking(),
-            "{}",
-            String::from_utf8_lossy(&back.stderr)
-        );
+        let mut upgrade = helm();
+        upgrade.args([
+            "upgrade",
+            OPERATOR,
+            "--namespace",
+            OPERATOR,
+            "--reset-then-reuse-values",
+            "--timeout",
+            "120s",
+        ]);
+        let output = upgrade.arg("--wait").arg(chart()).output().expect("helm runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() || std::thread::panicking(), "{said}");
     }
 }
 
@@ -252,21 +265,11 @@ fn without_an_admission_policy_a_run_waits_and_says_why_until_it_is_back() {
     completes(&place, "one");
 }
 
-/// Where helm finds the cluster.
-fn helm() -> Command {
-    let run = std::env::var("LOOP_CLUSTER_RUN").unwrap_or_default();
-    let mut words = run.split_whitespace().chain(["helm"]);
-    let mut command = Command::new(words.next().expect("a word"));
-    command.args(words);
-    command
-}
-
 /// A release of the chart for one namespace, in that namespace.
 struct Release<'a>(&'a Place);
 
 impl<'a> Release<'a> {
     fn new(place: &'a Place) -> Self {
-        let chart = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/agentloop");
         let scope = format!("namespace={}", place.namespace);
         let mut install = helm();
         install.args([
@@ -279,7 +282,7 @@ impl<'a> Release<'a> {
             "--set",
             &scope,
         ]);
-        let output = install.args(["--wait", "--timeout", "120s"]).arg(chart).output().expect("helm runs");
+        let output = install.args(["--wait", "--timeout", "120s"]).arg(chart()).output().expect("helm runs");
         let release = Self(place);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         release

@@ -25,8 +25,11 @@ fn id(printed: Vec<u8>) -> String {
     String::from_utf8(printed).unwrap().trim().to_owned()
 }
 
-/// Entries of a tree, written as they are whatever they say.
-fn tree(folder: &Path, entries: &[(&str, &str, &str)]) -> String {
+/// Mode, name and object of an entry of a tree.
+type Entry<'a> = (&'a str, &'a str, &'a str);
+
+/// Writes a tree of these, whatever they say.
+fn tree(folder: &Path, entries: &[Entry<'_>]) -> String {
     let mut bytes = Vec::new();
     for (mode, name, object) in entries {
         bytes.extend(format!("{mode} {name}\0").bytes());
@@ -61,8 +64,7 @@ fn commits_with_trees_that_no_git_would_write_are_refused() {
     let (file, modules) = (file.as_str(), modules.as_str());
     let inner = tree(folder, &[("100755", "post-checkout", file)]);
     let inner = inner.as_str();
-    #[allow(clippy::type_complexity, reason = "a table: what a tree is, and its entries")]
-    let refused: &[(&str, &[(&str, &str, &str)])] = &[
+    let refused: &[(&str, &[Entry<'_>])] = &[
         ("a git folder", &[("40000", ".git", inner)]),
         ("one in other letters", &[("40000", ".GiT", inner)]),
         ("its short name on Windows", &[("40000", "git~1", inner)]),
