@@ -82,6 +82,11 @@ fn what_cannot_be_run_is_named_with_the_remedy() {
     place.apply(&secret);
     says(&place, "no-secret", "Reconciling", "check that Secret not-there exists");
     place.must(&["delete", "looprun", "no-secret"]);
+
+    // Before the agent begins, and not after its work.
+    place.git(&["config", "daemon.receivepack", "false"]);
+    place.run("read-only", &task("specs/files.md"));
+    says(&place, "read-only", "Failed", "the repository cannot be pushed to");
 }
 
 /// Puts the node back into use, whatever comes.

@@ -95,7 +95,7 @@ pub(crate) fn network_policy(namespace: &str) -> NetworkPolicy {
                 NetworkPolicyEgressRule {
                     to: Some(vec![
                         block("0.0.0.0/0", &["169.254.0.0/16"]),
-                        block("::/0", &["fe80::/10", "fd00:ec2::254/128"]),
+                        block("::/0", &["fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128"]),
                         pods,
                     ]),
                     ports: None,
