@@ -88,8 +88,8 @@ pub enum Error {
     /// A container that the run works in was restarted. Who runs in it now is not known, so that this engine cannot go on;
     /// another one, with containers of its own, can.
     #[error(
-        "the container of agent or gates was restarted, or its executor killed; what runs there now is not believed, and \
-         another pod goes on from the last checkpoint"
+        "the container of agent or gates was restarted; what runs there now is not believed, and another pod goes on from \
+         the last checkpoint"
     )]
     ContainerLost,
     /// The run was brought to a clone that does not have its work.

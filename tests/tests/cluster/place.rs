@@ -37,6 +37,8 @@ impl Place {
             &labels,
             "pod-security.kubernetes.io/enforce=restricted",
         ]);
+        // Before, no pod is taken; it takes a while where the control plane has just come back.
+        until("the namespace has its account", || place.get("serviceaccount", "default").is_object());
         Some(place)
     }
 

@@ -43,8 +43,13 @@ impl Client {
     }
 
     /// Whether nothing more can come from the far side.
-    pub(crate) fn is_lost(&self) -> bool {
+    pub fn is_lost(&self) -> bool {
         self.far.is_lost()
+    }
+
+    /// Whether that is because the executor was killed in a container that goes on.
+    pub fn was_killed(&self) -> bool {
+        self.far.was_killed()
     }
 
     /// The environment of the container that it is in; empty elsewhere.

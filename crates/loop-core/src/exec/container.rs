@@ -34,8 +34,15 @@ const CONNECT_TIME: Duration = Duration::from_secs(15);
 /// What an engine says first. A probe of the container says nothing.
 const ENGINE: u8 = b'E';
 
-/// Pid of the executor while it is alive.
-type Executor = Arc<Mutex<Option<i32>>>;
+/// The executor while it is alive.
+type Executor = Arc<Mutex<Option<Serving>>>;
+
+#[derive(Debug)]
+struct Serving {
+    pid: i32,
+    /// To tell the engine what the executor itself no longer can.
+    connection: UnixStream,
+}
 
 /// Listens until the container is told to end. Programs in the folder `first` are found before all others.
 ///
@@ -69,9 +76,8 @@ pub fn listen(socket: &Path, first: Option<&Path>) -> io::Result<()> {
     while let Some(signal) = signals.read_signal()? {
         let from_outside = signal.ssi_pid == 0 || getpid().as_raw() != 1;
         if signal.ssi_signo == Signal::SIGTERM as u32 && from_outside {
-            let alive = *lock(&executor);
-            if let Some(pid) = alive {
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            if let Some(serving) = &*lock(&executor) {
+                let _ = kill(Pid::from_raw(serving.pid), Signal::SIGKILL);
             }
             sweep(&executor);
             // There is none any more when an engine has come.
@@ -101,7 +107,7 @@ fn search_path(first: Option<&Path>) -> OsString {
 }
 
 fn serve(connection: UnixStream, executor: &Executor, path: &OsStr) -> io::Result<()> {
-    let input = OwnedFd::from(connection.try_clone()?);
+    let (input, own) = (OwnedFd::from(connection.try_clone()?), connection.try_clone()?);
     // Held over both, so that it is known before its end can be seen.
     let mut known = lock(executor);
     let child = Command::new("/proc/self/exe")
@@ -110,31 +116,36 @@ fn serve(connection: UnixStream, executor: &Executor, path: &OsStr) -> io::Resul
         .stdin(Stdio::from(input))
         .stdout(Stdio::from(OwnedFd::from(connection)))
         .spawn()?;
-    *known = Some(child.id() as i32);
+    *known = Some(Serving { pid: child.id() as i32, connection: own });
     Ok(())
 }
 
 /// Reaps what ended; the end of the executor is that of everything it ran. What runs below it can stop it as well, and would
-/// let the engine wait for its limits: that is an end, too.
+/// let the engine wait for its limits: that is an end, too. The engine is told of it, as the container goes on.
 fn reap(executor: &Executor) {
-    let mut left = false;
+    let mut left = None;
     loop {
         let mut known = lock(executor);
+        let is_known = |pid: Pid| known.as_ref().is_some_and(|serving| serving.pid == pid.as_raw());
         match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
-            Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..))
-                if *known == Some(pid.as_raw()) =>
-            {
-                (*known, left) = (None, true);
+            Ok(WaitStatus::Exited(pid, _)) if is_known(pid) => left = known.take().map(|_| None),
+            Ok(WaitStatus::Signaled(pid, ..)) if is_known(pid) => {
+                left = known.take().map(|serving| Some(serving.connection));
             }
-            Ok(WaitStatus::Stopped(pid, _)) if *known == Some(pid.as_raw()) => {
+            Ok(WaitStatus::Stopped(pid, _)) if is_known(pid) => {
                 let _ = kill(pid, Signal::SIGKILL);
             }
             Ok(WaitStatus::StillAlive) | Err(_) => break,
             Ok(_) => {}
         }
     }
-    if left {
-        sweep(executor);
+    let Some(killed) = left else { return };
+    sweep(executor);
+    if let Some(mut connection) = killed {
+        let mut frames = Vec::new();
+        frame::push(&mut frames, frame::Kind::Killed, 0, b"");
+        // It may be gone, and need not know then.
+        let _ = connection.write_all(&frames);
     }
 }
 
@@ -142,7 +153,7 @@ fn reap(executor: &Executor) {
 fn sweep(executor: &Executor) {
     let (me, end) = (getpid().as_raw(), Instant::now() + SWEEP_TIME);
     loop {
-        let alive = *lock(executor);
+        let alive = lock(executor).as_ref().map(|serving| serving.pid);
         let orphans = proc::descendants(me, alive.as_slice());
         if orphans.is_empty() || Instant::now() >= end {
             return;
@@ -153,7 +164,7 @@ fn sweep(executor: &Executor) {
         while let Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) =
             waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG))
         {
-            lock(executor).take_if(|known| *known == pid.as_raw());
+            lock(executor).take_if(|serving| serving.pid == pid.as_raw());
         }
         thread::sleep(Duration::from_millis(5));
     }
@@ -217,6 +228,6 @@ pub fn is_listening(socket: &Path) -> bool {
     UnixStream::connect(socket).is_ok()
 }
 
-fn lock(executor: &Executor) -> MutexGuard<'_, Option<i32>> {
+fn lock(executor: &Executor) -> MutexGuard<'_, Option<Serving>> {
     executor.lock().unwrap_or_else(PoisonError::into_inner)
 }

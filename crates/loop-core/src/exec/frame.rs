@@ -23,6 +23,7 @@ pub(super) enum Kind {
     Hello = 16,
     Out = 17,
     Done = 18,
+    Killed = 19,
 }
 
 impl Kind {
@@ -36,6 +37,7 @@ impl Kind {
             Self::Hello,
             Self::Out,
             Self::Done,
+            Self::Killed,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)

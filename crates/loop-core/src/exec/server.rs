@@ -135,7 +135,7 @@ fn obey(control: &mut File, shared: &Arc<Shared>) -> io::Result<()> {
                     shared.done(id, &Outcome { swept, ..Outcome::new(Ended::Exited) });
                 })?;
             }
-            Kind::Hello | Kind::Out | Kind::Done => {
+            Kind::Hello | Kind::Out | Kind::Done | Kind::Killed => {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame of the other side"));
             }
         }

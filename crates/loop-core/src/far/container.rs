@@ -39,10 +39,10 @@ impl Links {
         Ok(client)
     }
 
-    /// Whether a container that was connected to has ended, or its executor was killed.
+    /// Whether a container that was connected to has ended. An executor that was killed in one is the doing of what it ran.
     pub(crate) fn is_lost(&self) -> bool {
         let links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        links.values().any(|client| client.is_lost())
+        links.values().any(|client| client.is_lost() && !client.was_killed())
     }
 
     /// Connects to the container in which agents work, by its socket. `executable` carries the frames.

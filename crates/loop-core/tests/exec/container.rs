@@ -30,6 +30,7 @@ fn what_a_killed_or_stopped_executor_leaves_is_killed() {
         let script = format!("{} kill -{signal} $PPID; sleep 60", stubborn(&name));
         assert!(client.capture(&request(&script), &|| false, 100).is_err(), "its executor is dead");
         eventually("what it left is killed", || with_argument(&name).is_empty());
+        assert!(client.is_lost() && client.was_killed(), "its parent has said so");
         let environ = format!("/proc/{}/environ", listens.0.id());
         let user = Command::new("id").arg("-u").output().unwrap();
         // Root may read everything; for others it is closed.

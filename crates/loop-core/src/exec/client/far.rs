@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -51,6 +52,8 @@ impl Bytes {
 struct Shared {
     /// `None` once nothing more can come.
     runs: Mutex<Option<HashMap<u32, SyncSender<Message>>>>,
+    /// Whether the far side's own parent said that it was killed.
+    killed: AtomicBool,
     spare: Mutex<Vec<Vec<u8>>>,
     last_words: Mutex<String>,
 }
@@ -149,6 +152,10 @@ impl Far {
         lock(&self.shared.runs).is_none()
     }
 
+    pub(super) fn was_killed(&self) -> bool {
+        self.shared.killed.load(Ordering::SeqCst)
+    }
+
     pub(super) fn lost(&self) -> Error {
         Error::Lost(self.words())
     }
@@ -178,6 +185,7 @@ impl Far {
     fn words(&self) -> String {
         let words = lock(&self.shared.last_words);
         match words.trim() {
+            "" if self.was_killed() => "it was killed, most likely by what it ran".into(),
             "" => "it said nothing".into(),
             text => text.into(),
         }
@@ -209,6 +217,10 @@ impl Shared {
                     Ok(outcome) => self.pass(id, Message::Done(outcome)),
                     Err(_) => break,
                 },
+                (Kind::Killed, _) => {
+                    self.killed.store(true, Ordering::SeqCst);
+                    break;
+                }
                 (Kind::Out, Some(stream @ 1..=2)) => {
                     let stream = if *stream == 1 { Stream::Stdout } else { Stream::Stderr };
                     let next = lock(&self.spare).pop().unwrap_or_default();
