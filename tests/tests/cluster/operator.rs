@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use loop_tests::{HONEST, PROJECT};
 use serde_json::Value;
 
-use super::place::{OPERATOR, Place, kubectl, until};
+use super::place::{OPERATOR, Place, kubectl, until, work};
 
 /// The operator's deployment, which is left as it was found.
 struct Operator {
@@ -90,21 +90,6 @@ fn serve(place: &Place) {
     place.git_server(&files);
 }
 
-fn spec(target: &str) -> String {
-    format!(
-        "  task: {{specPath: specs/files.md}}\n  gates: [{{name: check, run: sh check.sh}}]\n  delivery: {{targetBranch: \
-         agent/{target}}}\n"
-    )
-}
-
-fn completes(place: &Place, run: &str) {
-    until("it completes", || {
-        let phase = place.phase(run);
-        assert!(phase != "Failed", "{run}: {}", place.said(run, "Failed"));
-        phase == "Completed"
-    });
-}
-
 #[test]
 fn of_two_operators_one_leads_and_the_other_takes_over_at_once() {
     let Some(place) = Place::new("leader") else { return };
@@ -120,7 +105,7 @@ fn of_two_operators_one_leads_and_the_other_takes_over_at_once() {
         assert!(operator.asked(pod, "/readyz").starts_with(says), "{pod}");
         assert_eq!(operator.asked(pod, "/livez"), "ok");
     }
-    place.run("one", &spec("one"));
+    place.run("one", &work("one"));
     until("it is under way", || !place.phase("one").is_empty());
     operator.kubectl(&["delete", "pod", &leader]);
     // The pod is gone, so that its lease was given back; one that was not counts for 15 s.
@@ -130,13 +115,13 @@ fn of_two_operators_one_leads_and_the_other_takes_over_at_once() {
     let after = operator.lease();
     assert!(pods.contains(&operator.leader()), "the one that stood by");
     assert!(after["leaseTransitions"].as_i64() > before["leaseTransitions"].as_i64(), "{before} {after}");
-    completes(&place, "one");
+    place.reaches("one", "Completed");
 
     operator.scale(0);
     assert_eq!(operator.leader(), "", "the last one gave it back");
-    place.run("two", &spec("two"));
+    place.run("two", &work("two"));
     operator.scale(1);
-    completes(&place, "two");
+    place.reaches("two", "Completed");
     let policy = place.get("networkpolicy", "agentloop-run");
     let open = &policy["spec"]["egress"][0]["to"][0]["ipBlock"];
     assert_eq!((&open["cidr"], &open["except"][0]), (&"0.0.0.0/0".into(), &"169.254.0.0/16".into()));
@@ -155,8 +140,8 @@ fn metrics_tell_what_was_done_and_an_idle_operator_writes_its_lease_only() {
     let operator = Operator::settled();
     let leader = operator.leader();
     let before = operator.metrics(&leader);
-    place.run("one", &spec("one"));
-    completes(&place, "one");
+    place.run("one", &work("one"));
+    place.reaches("one", "Completed");
     let idle = || operator.metrics(&leader)["agentloop_slots_in_use"] < 0.1;
     until("its pod is over", idle);
     let after = operator.metrics(&leader);
@@ -249,7 +234,7 @@ fn without_an_admission_policy_a_run_waits_and_says_why_until_it_is_back() {
     let taken = Taken::away(&place, &name);
     // Until the operator asks anew.
     std::thread::sleep(Duration::from_secs(31));
-    place.run("one", &spec("one"));
+    place.run("one", &work("one"));
     until("it says why", || {
         place.said("one", "Stalled").contains(&format!("admission policy {name} is missing"))
     });
@@ -262,7 +247,7 @@ fn without_an_admission_policy_a_run_waits_and_says_why_until_it_is_back() {
     let pods = place.must(&["get", "pods", "-l", "agentloop.dev/run=one", "-o", "name"]);
     assert_eq!(pods, "");
     drop(taken);
-    completes(&place, "one");
+    place.reaches("one", "Completed");
 }
 
 /// A release of the chart for one namespace, in that namespace.
@@ -304,9 +289,9 @@ fn an_operator_of_one_namespace_looks_after_that_one_only() {
     let operator = Operator::settled();
     operator.scale(0);
     let release = Release::new(&mine);
-    other.run("theirs", &spec("theirs"));
-    mine.run("mine", &spec("mine"));
-    completes(&mine, "mine");
+    other.run("theirs", &work("theirs"));
+    mine.run("mine", &work("mine"));
+    mine.reaches("mine", "Completed");
     // What the API server itself puts there.
     let untouched = serde_json::json!({"observedGeneration": -1});
     assert_eq!(other.get("looprun", "theirs")["status"], untouched, "nobody has looked at it");
@@ -319,5 +304,5 @@ fn an_operator_of_one_namespace_looks_after_that_one_only() {
     // What both releases share is still there.
     assert!(mine.get("clusterrole", "agentloop-run").is_object());
     operator.scale(1);
-    completes(&other, "theirs");
+    other.reaches("theirs", "Completed");
 }
