@@ -116,6 +116,15 @@ fn engine(world: &World, name: &str) -> Option<u32> {
         .and_then(|line| line.split_whitespace().next()?.rsplit('/').next()?.parse().ok())
 }
 
+/// Says that something is over when it goes.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn ten_runs_of_two_repositories_take_turns_and_survive_kills() {
     let world = world(&slow("0.4"));
@@ -137,6 +146,8 @@ fn ten_runs_of_two_repositories_take_turns_and_survive_kills() {
                 std::thread::sleep(Duration::from_millis(20));
             }
         });
+        // Also when something fails here: a test that fails must end.
+        let _over = Over(&done);
         // Five of them are killed, each while it is at work, and taken up again.
         let mut killed = BTreeSet::new();
         let end = Instant::now() + PATIENCE;
@@ -156,7 +167,6 @@ fn ten_runs_of_two_repositories_take_turns_and_survive_kills() {
             std::thread::sleep(Duration::from_millis(50));
         }
         until_within(PATIENCE, "all are completed", || completed(&world) == 10);
-        done.store(true, Ordering::SeqCst);
     });
     let most = *most.lock().expect("no panic");
     assert!((1..=3).contains(&most), "{most} agents were alive at once");

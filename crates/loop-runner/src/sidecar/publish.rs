@@ -25,6 +25,41 @@ const LAST: [&str; 3] = ["result", "summary", "postmortem"];
 /// Bytes of both `ConfigMaps` together (design section 2, 10).
 const MOST: usize = 64 << 10;
 
+/// Bytes of a text in the status, and of a message on the end of the run: the definition takes a little more.
+const TEXT: usize = 1000;
+const MESSAGE: usize = 4000;
+/// Bytes of that for a remark on the end.
+const REMARK: usize = 900;
+
+/// What the API server said, without the parts of its answer that are for programs.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.words())]
+pub struct Error(Box<kube::Error>);
+
+impl From<kube::Error> for Error {
+    fn from(error: kube::Error) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl Error {
+    fn words(&self) -> String {
+        match self.0.as_ref() {
+            kube::Error::Api(status) => status.message.clone(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Whether it would say the same again. That somebody may not write is no such answer: a server that has just come
+    /// back does not know its roles yet.
+    pub fn is_final(&self) -> bool {
+        match self.0.as_ref() {
+            kube::Error::Api(status) => matches!(status.code, 400 | 404 | 410 | 413 | 422),
+            _ => false,
+        }
+    }
+}
+
 /// Tells the cluster of one run.
 pub struct Publisher {
     runs: Api<DynamicObject>,
@@ -58,8 +93,8 @@ impl Publisher {
     ///
     /// # Errors
     /// When the API server does not give it.
-    pub async fn run(&self) -> kube::Result<DynamicObject> {
-        self.runs.get(&self.name).await
+    pub async fn run(&self) -> Result<DynamicObject, Error> {
+        Ok(self.runs.get(&self.name).await?)
     }
 
     /// Writes the status, if it has changed since it was told; says whether it was written. That the run has ended is told
@@ -72,7 +107,7 @@ impl Publisher {
         run: &RunDir,
         checkpoint: Option<&CheckpointStatus>,
         end: Option<&str>,
-    ) -> kube::Result<bool> {
+    ) -> Result<bool, Error> {
         let Some(mut status) = status(run, end.is_some()) else { return Ok(false) };
         if let Some(checkpoint) = checkpoint {
             status["checkpoint"] = json!(checkpoint);
@@ -80,10 +115,10 @@ impl Publisher {
         if let Some(result) = status.get_mut("result") {
             result["attempt"] = json!(self.attempt);
             let message = result["message"].as_str().unwrap_or_default();
-            let said: String = message.chars().take(3000).collect();
-            let remark = end.unwrap_or_default().chars().take(1000);
-            result["message"] = json!(said.chars().chain(remark).collect::<String>());
+            let remark = clip(end.unwrap_or_default(), REMARK);
+            result["message"] = json!(format!("{}{remark}", clip(message, MESSAGE - REMARK)));
         }
+        bound(&mut status);
         if status == self.told {
             return Ok(false);
         }
@@ -99,7 +134,7 @@ impl Publisher {
     ///
     /// # Errors
     /// When the API server refuses.
-    pub async fn record(&self, run: &RunDir) -> kube::Result<()> {
+    pub async fn record(&self, run: &RunDir) -> Result<(), Error> {
         let mut room = MOST;
         let reports = Report::ALL.map(Report::path);
         let reports: Vec<&str> = reports.iter().map(AsRef::as_ref).collect();
@@ -127,6 +162,34 @@ fn status(run: &RunDir, with_end: bool) -> Option<Value> {
     let Ok(Value::Object(all)) = serde_json::to_value(status) else { return None };
     let wanted = |name: &str| FIELDS.contains(&name) && (with_end || !LAST.contains(&name));
     Some(Value::Object(all.into_iter().filter(|(name, _)| wanted(name)).collect::<Map<_, _>>()))
+}
+
+/// Cuts texts that the definition would not take: a status that is refused would never be told.
+fn bound(status: &mut Value) {
+    fn walk(value: &mut Value, most: usize) {
+        match value {
+            Value::String(text) => *text = clip(text, most),
+            Value::Array(items) => items.iter_mut().for_each(|item| walk(item, most)),
+            Value::Object(fields) => fields.values_mut().for_each(|field| walk(field, most)),
+            _ => {}
+        }
+    }
+    for (name, value) in status.as_object_mut().into_iter().flatten() {
+        let most = if ["result", "postmortem"].contains(&name.as_str()) { MESSAGE } else { TEXT };
+        walk(value, most);
+    }
+}
+
+fn clip(text: &str, most: usize) -> String {
+    const MORE: &str = " ...";
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let mut end = most - MORE.len();
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{MORE}", &text[..end])
 }
 
 /// Texts of a record by the last part of their names, cut where there is no more room, which is then said.
@@ -158,6 +221,18 @@ fn cut(text: String, room: usize, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_text_of_a_status_is_longer_than_the_definition_takes() {
+        let long = "\u{20ac}".repeat(5000);
+        let mut status = json!({"steps": [{"message": long, "iteration": 1}], "result": {"message": long}});
+        bound(&mut status);
+        let length = |path: &str| status.pointer(path).and_then(Value::as_str).map(str::len);
+        assert_eq!(length("/steps/0/message"), Some(1000));
+        assert_eq!(length("/result/message"), Some(4000));
+        assert_eq!(status["steps"][0]["iteration"], 1);
+        assert_eq!(clip("short", 5), "short");
+    }
 
     #[test]
     fn what_does_not_fit_is_cut_and_says_so() {

@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::checkpoint::Keeper;
 use super::git::Origin;
-use super::publish::Publisher;
+use super::publish::{self, Publisher};
 use super::{FIRST_PAUSE, TRIES};
 use crate::mailbox::{Answer, Mailbox, Wanted};
 use crate::say;
@@ -116,7 +116,7 @@ impl Sidecar {
     }
 
     /// Writes the status; with `end`, also that the run has ended, and this remark on it.
-    async fn status(&mut self, end: Option<&str>) -> kube::Result<bool> {
+    async fn status(&mut self, end: Option<&str>) -> Result<bool, publish::Error> {
         let checkpoint = self.keeper.as_ref().and_then(Keeper::status);
         self.publisher.status(&self.run, checkpoint.as_ref(), end).await
     }
@@ -241,10 +241,5 @@ async fn wait(reason: &str, pause: Duration) {
 }
 
 fn is_refusal(error: &anyhow::Error) -> bool {
-    match error.downcast_ref::<kube::Error>() {
-        Some(kube::Error::Api(status)) => {
-            (400..500).contains(&status.code) && ![409, 429].contains(&status.code)
-        }
-        _ => false,
-    }
+    error.downcast_ref::<publish::Error>().is_some_and(publish::Error::is_final)
 }
