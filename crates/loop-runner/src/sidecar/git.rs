@@ -63,7 +63,8 @@ impl Origin {
     /// # Errors
     /// What git says.
     pub fn may_push(&self, reference: &str) -> Result<(), String> {
-        git(&self.folder, &["push", "--quiet", "--dry-run", "origin", &format!("HEAD:{reference}")]).map(drop)
+        git(&self.folder, &["push", "--quiet", "--dry-run", "origin", &format!("+HEAD:{reference}")])
+            .map(drop)
     }
 
     /// Whether the clone has a commit.
@@ -287,6 +288,7 @@ mod tests {
         assert_eq!(before("refs/heads/agent/new", &[&second]), None, "it is not a part of that");
         assert_eq!(before("refs/heads/agent/new", &[&second, &third]), Some(third.clone()));
         assert_eq!(before("refs/heads/none", &[&third]), None);
+        assert_eq!(origin.may_push("refs/heads/agent/new"), Ok(()), "whatever is there");
         git(&theirs, &["branch", "-f", "agent/new", &first]).unwrap();
         assert_eq!(push(Some(&third), &second), Ok(Pushed::Moved));
         fs::remove_dir_all(&theirs).unwrap();
