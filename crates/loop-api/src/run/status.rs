@@ -172,7 +172,7 @@ pub struct WorktreeStatus {
 }
 
 /// Attempts that lost their pods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct LostAttempts {
@@ -180,6 +180,9 @@ pub struct LostAttempts {
     pub attempts: u32,
     /// Iteration that they were in.
     pub iteration: u32,
+    /// How the last of them was lost.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
 
 /// A checkpoint that another pod can go on from.

@@ -319,8 +319,8 @@ fn over(
 fn lost(seen: &Seen<'_>, before: &LoopRunStatus, status: &mut Owned, reason: &str, message: &str) -> Verdict {
     let store = seen.run.spec.checkpoint.store;
     let keeps = store == CheckpointStore::Volume || before.checkpoint.is_some();
-    let lost = standing::one_more(before, keeps);
-    status.lost = Some(lost);
+    let lost = standing::one_more(before, keeps, message);
+    status.lost = Some(lost.clone());
     if lost.attempts >= MOST_LOST {
         let message = format!(
             "{MOST_LOST} attempts in a row were lost in iteration {}, the last one: {message}",

@@ -7,7 +7,7 @@ use loop_api::crd::LoopRun;
 use loop_api::phase::{ExitReason, RunPhase};
 use loop_api::run::{LoopRunStatus, LostAttempts, RunResult, RunState};
 
-use super::status::ADMITTED;
+use super::status::{ADMITTED, clip};
 
 /// Attempts in a row that may be lost in one iteration, before the run is given up.
 pub(crate) const MOST_LOST: u32 = 10;
@@ -67,7 +67,7 @@ pub(crate) fn is_retried(run: &LoopRun, status: &LoopRunStatus) -> bool {
 
 /// When the attempt after a lost one is due.
 fn due(status: &LoopRunStatus) -> Option<Timestamp> {
-    let pause = pause(status.lost?.attempts);
+    let pause = pause(status.lost.as_ref()?.attempts);
     let admitted = status.conditions.iter().find(|condition| condition.kind == ADMITTED)?;
     let since: Timestamp =
         admitted.last_transition_time.parse().ok().filter(|_| admitted.status == "False")?;
@@ -83,12 +83,12 @@ pub(crate) fn pause(lost: u32) -> Duration {
     Duration::from_secs(doubled.min(LONGEST_PAUSE).unsigned_abs())
 }
 
-/// One more lost attempt. Only those since the loop last got further count; what is not kept does not get further.
-pub(crate) fn one_more(status: &LoopRunStatus, keeps: bool) -> LostAttempts {
+/// One more lost attempt, and how it was. Only those since the loop last got further count; what is not kept does not get further.
+pub(crate) fn one_more(status: &LoopRunStatus, keeps: bool, message: &str) -> LostAttempts {
     let iteration = status.progress.iteration;
-    let same = |lost: &LostAttempts| lost.iteration == iteration || !keeps;
-    let before = status.lost.filter(same).map_or(0, |lost| lost.attempts);
-    LostAttempts { attempts: before.saturating_add(1), iteration }
+    let same = |lost: &&LostAttempts| lost.iteration == iteration || !keeps;
+    let before = status.lost.as_ref().filter(same).map_or(0, |lost| lost.attempts);
+    LostAttempts { attempts: before.saturating_add(1), iteration, message: clip(message) }
 }
 
 #[cfg(test)]
@@ -158,8 +158,10 @@ mod tests {
                 json!({"progress": {"iteration": iteration}, "lost": {"attempts": 4, "iteration": 2}});
             serde_json::from_value(status).expect("a status")
         };
-        assert_eq!(one_more(&status(2), true), LostAttempts { attempts: 5, iteration: 2 });
-        assert_eq!(one_more(&status(3), true), LostAttempts { attempts: 1, iteration: 3 });
-        assert_eq!(one_more(&status(3), false), LostAttempts { attempts: 5, iteration: 3 });
+        let lost =
+            |attempts: u32, iteration: u32| LostAttempts { attempts, iteration, message: "why".into() };
+        assert_eq!(one_more(&status(2), true, "why"), lost(5, 2));
+        assert_eq!(one_more(&status(3), true, "why"), lost(1, 3));
+        assert_eq!(one_more(&status(3), false, "why"), lost(5, 3));
     }
 }

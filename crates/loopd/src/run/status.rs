@@ -70,7 +70,7 @@ impl Owned {
             attempt: status.attempt,
             pod_name: status.pod_name.clone(),
             pod_uid: status.pod_uid.clone(),
-            lost: status.lost,
+            lost: status.lost.clone(),
             observed_retry: status.observed_retry,
             start_time: status.start_time.clone(),
             completion_time: status.completion_time.clone(),
@@ -130,7 +130,7 @@ pub(crate) fn said(kind: &'static str, holds: bool, reason: &str, message: &str)
 }
 
 /// Messages of others may be long; the definition takes 4096 characters.
-fn clip(message: &str) -> String {
+pub(crate) fn clip(message: &str) -> String {
     const MOST: usize = 1000;
     if message.chars().count() <= MOST {
         return message.to_owned();

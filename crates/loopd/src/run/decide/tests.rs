@@ -138,6 +138,8 @@ fn a_lost_pod_gives_the_attempt_up_and_the_next_one_follows_until_too_many_were_
         );
         assert!(lost.status.conditions[0].message.contains("attempt 2 begins anew"), "{:?}", lost.status);
         assert_eq!((lost.status.pod_name.as_str(), lost.status.pod_uid.as_str()), ("", ""));
+        let kept = lost.status.lost.as_ref().expect("it stays said");
+        assert!(kept.attempts == 1 && lost.status.conditions[0].message.contains(&kept.message), "{kept:?}");
         let next = decided(&serde_json::to_value(&lost.status).expect("JSON"), None, true, true);
         assert_eq!((next.step, next.status.attempt), (Step::Start, 2));
         assert_eq!(next.status.pod_name, "run-1-abcd1-2");
