@@ -65,6 +65,7 @@ pub struct Publisher {
     runs: Api<DynamicObject>,
     maps: Api<ConfigMap>,
     name: String,
+    uid: String,
     attempt: u32,
     told: Value,
 }
@@ -79,6 +80,7 @@ impl Publisher {
             runs: Api::namespaced_with(client.clone(), namespace, &resource),
             maps: Api::namespaced(client.clone(), namespace),
             name: whose.name.clone(),
+            uid: whose.uid.clone(),
             attempt: whose.attempt,
             told: Value::Null,
         }
@@ -95,6 +97,14 @@ impl Publisher {
     /// When the API server does not give it.
     pub async fn run(&self) -> Result<DynamicObject, Error> {
         Ok(self.runs.get(&self.name).await?)
+    }
+
+    /// Whether the API server says that the run is no longer there.
+    pub async fn is_gone(&self) -> bool {
+        match self.runs.get_opt(&self.name).await {
+            Ok(found) => found.is_none_or(|found| found.metadata.uid.as_ref() != Some(&self.uid)),
+            Err(_) => false,
+        }
     }
 
     /// Writes the status, if it has changed since it was told; says whether it was written. That the run has ended is told

@@ -112,6 +112,11 @@ impl Sidecar {
         if self.over || self.found == Some(length) {
             return Ok(());
         }
+        if self.publisher.is_gone().await {
+            // Nobody is left to go on from it.
+            self.keeper.iter_mut().for_each(|keeper| keeper.forget(&self.origin));
+            return Ok(());
+        }
         self.end(GRACE).await
     }
 
