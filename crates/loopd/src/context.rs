@@ -93,6 +93,8 @@ pub(crate) struct Context {
     fence: Fence,
     /// Attempts that this process has admitted and that the cache does not show yet, by the uid of their run.
     admitted: Mutex<BTreeMap<String, u32>>,
+    /// Attempts whose pod this process has made, with all that belongs to it, by the uid of their run.
+    made: Mutex<BTreeMap<String, u32>>,
     /// Namespaces that have account and role.
     prepared: Mutex<BTreeSet<String>>,
     /// Errors in a row, and when the next try is due.
@@ -118,6 +120,7 @@ impl Context {
         wake: UnboundedSender<ObjectRef<Guarded>>,
     ) -> Self {
         let (admitted, prepared, failures) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let made = Mutex::default();
         let waiting = pods.clone();
         let listed = async move { waiting.wait_until_ready().await.is_ok() }.boxed().shared();
         let fence = Fence::new(settings.policies.clone());
@@ -133,9 +136,24 @@ impl Context {
             wake,
             fence,
             admitted,
+            made,
             prepared,
             failures,
         }
+    }
+
+    /// Whether the pod of this attempt was made, and the status says so, though what was seen does not show it yet.
+    pub(crate) fn is_made(&self, run: &LoopRun, attempt: u32) -> bool {
+        run.uid().is_some_and(|uid| lock(&self.made).get(&uid) == Some(&attempt))
+    }
+
+    /// Remembers that.
+    pub(crate) fn made(&self, run: &LoopRun, attempt: u32) {
+        let Some(uid) = run.uid() else { return };
+        let known: BTreeSet<String> = self.runs.state().iter().filter_map(|run| run.uid()).collect();
+        let mut made = lock(&self.made);
+        made.retain(|uid, _| known.contains(uid));
+        made.insert(uid, attempt);
     }
 
     /// Waits until the pods have been listed; says whether they were.

@@ -114,6 +114,8 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
     let decision = decide(&seen, now);
     let run = write(context, &run, &before, &decision.status).await?;
     match (decision.step, images, &pod) {
+        // What was seen may be a moment old.
+        (Step::Start, ..) if context.is_made(&run, decision.status.attempt) => {}
         (Step::Start, Some(images), _) => {
             if let Some(left) = context.pause_left(&run) {
                 return Ok(Looked::Paused(left));
@@ -188,6 +190,7 @@ async fn start(context: &Context, run: &LoopRun, status: &Owned, images: &Images
         Ok(pod_uid) => {
             let made = Owned { pod_uid, ..status.clone() };
             write(context, run, status, &made).await?;
+            context.made(run, status.attempt);
             Ok(())
         }
         Err(error) => {

@@ -90,7 +90,7 @@ pub(crate) fn canceled(message: &str, step: Step) -> Verdict {
 }
 
 pub(crate) fn making(pod: &str) -> Verdict {
-    going(RunPhase::Pending, "PodStarting", &format!("pod {pod} is made"), Step::Start)
+    going(RunPhase::Pending, "PodStarting", &format!("pod {pod} starts"), Step::Start)
 }
 
 /// A run that names no image, where the operator has none either.
