@@ -121,21 +121,3 @@ fn what_the_cluster_does_not_give_is_waited_for_and_said() {
     place.reaches("no-node", "Canceled");
     drop(cordoned);
 }
-
-/// The kubelet evicts what uses more of the node's disk than it may.
-#[test]
-fn an_evicted_run_says_so_and_another_pod_follows() {
-    let Some(place) = Place::new("evicted") else { return };
-    place.apply(
-        "apiVersion: v1\nkind: LimitRange\nmetadata: {name: disk}\nspec:\n  limits: [{type: Container, default: \
-         {ephemeral-storage: 60Mi}}]\n",
-    );
-    let mut files = PROJECT.to_vec();
-    files.push((".loop/agent.sh", "#!/bin/sh\nhead -c 400000000 /dev/zero >\"$HOME/big\"\nsleep 300\n"));
-    place.git_server(&files);
-    place.run("eats", &work("eats"));
-    until("another pod follows", || place.get("looprun", "eats")["status"]["attempt"] == 2);
-    let lost = place.get("looprun", "eats")["status"]["lost"].clone();
-    assert!(lost["message"].as_str().is_some_and(|said| said.contains("ephemeral")), "{lost}");
-    place.must(&["delete", "looprun", "eats", "--wait=false"]);
-}
