@@ -147,10 +147,13 @@ impl Engine<'_> {
             return Err(self.lost_its_end());
         }
         // A worktree whose creation was killed is locked, hence -f twice; it may also not be registered at all.
-        let _ = self.user.run(&["worktree", "remove", "-f", "-f", &facts.worktree_path]);
+        let remove = ["worktree", "remove", "-f", "-f", &facts.worktree_path];
+        let _ = self.user.run(&remove);
         let path = Path::new(&facts.worktree_path);
         // Hooks may have filled it.
         crate::far::remove(path)?;
+        // A folder that has no link to its entry yet is not removed, and the lock keeps the entry from being pruned.
+        let _ = self.user.run(&remove);
         self.user.run(&["worktree", "prune"])?;
         self.unlock(&branch)?;
         // The mark goes last, and one after the other: git does not undo half a transaction when it is killed.
