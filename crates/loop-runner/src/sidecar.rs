@@ -7,7 +7,7 @@ pub mod publish;
 mod serve;
 mod wish;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use kube::Client;
@@ -128,18 +128,28 @@ pub async fn run(place: &Place, whose: &Whose) -> Result<()> {
     served
 }
 
-/// Asks something of the remote, several times if need be.
-async fn tried<T>(what: &str, ask: impl Fn() -> Result<T, String>) -> Result<T> {
+/// Asks something of the remote, several times if need be, but not again after `end`.
+async fn ask<T>(end: Option<Instant>, question: impl Fn() -> Result<T, String>) -> Result<T, String> {
     let mut pause = FIRST_PAUSE;
     for _ in 1..TRIES {
-        match ask() {
-            Ok(answer) => return Ok(answer),
-            Err(reason) => say(&format!("{reason}; tried again in {} s", pause.as_secs())),
+        match question() {
+            Err(reason) if end.is_none_or(|end| Instant::now() < end) => wait(&reason, pause).await,
+            answer => return answer,
         }
-        tokio::time::sleep(pause).await;
         pause *= 2;
     }
-    ask().map_err(|reason| {
+    question()
+}
+
+/// Says why something is tried again, and waits until then.
+async fn wait(reason: &str, pause: Duration) {
+    say(&format!("{reason}; tried again in {} s", pause.as_secs()));
+    tokio::time::sleep(pause).await;
+}
+
+/// Asks what nothing can begin without.
+async fn tried<T>(what: &str, question: impl Fn() -> Result<T, String>) -> Result<T> {
+    ask(None, question).await.map_err(|reason| {
         let words = format!(
             "the repository cannot be {what}, {reason}; look at spec.repository and the Secret that it names"
         );

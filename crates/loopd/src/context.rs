@@ -22,9 +22,8 @@ use crate::queue::{self, Entry, Place, Pods};
 use crate::run::standing::{self, Standing};
 use crate::run::{self, ApplyError, Guarded, Images};
 
-/// Seconds between tries after an error: the first pause, doubled by each further error, and the longest.
+/// Seconds until the next try after an error, doubled by each further error.
 const FIRST_PAUSE: u64 = 5;
-const LONGEST_PAUSE: u64 = 300;
 
 /// What the operator was started with.
 #[derive(Debug, Clone)]
@@ -150,10 +149,7 @@ impl Context {
     /// Remembers that.
     pub(crate) fn made(&self, run: &LoopRun, attempt: u32) {
         let Some(uid) = run.uid() else { return };
-        let known: BTreeSet<String> = self.runs.state().iter().filter_map(|run| run.uid()).collect();
-        let mut made = lock(&self.made);
-        made.retain(|uid, _| known.contains(uid));
-        made.insert(uid, attempt);
+        lock(&self.made).insert(uid, attempt);
     }
 
     /// Waits until the pods have been listed; says whether they were.
@@ -241,7 +237,7 @@ impl Context {
         (runs, turns)
     }
 
-    /// All runs, and what the queue knows of them. Forgets admissions that the cache shows by now.
+    /// All runs, and what the queue knows of them. Forgets admissions that the cache shows by now, and runs that are gone.
     fn entries(&self, admitted: &mut BTreeMap<String, u32>) -> (Vec<Arc<Guarded>>, Vec<Entry>) {
         let (runs, pods, now) = (self.runs.state(), self.pods.state(), Timestamp::now());
         let mut of_run: BTreeMap<&str, Pods> = BTreeMap::new();
@@ -272,6 +268,7 @@ impl Context {
             entries.push(Entry::of(run, pods, admitted.contains_key(&uid), able, now));
         }
         admitted.retain(|uid, _| known.contains(uid));
+        lock(&self.made).retain(|uid, _| known.contains(uid));
         let alive = of_run.iter().filter(|(_, pods)| pods.alive);
         entries.extend(alive.map(|(uid, _)| Entry::orphan(uid)));
         (runs, entries)
@@ -319,8 +316,7 @@ impl Context {
 
 /// The pause after an error that has so many before it.
 fn pause(before: u32) -> Duration {
-    let doubled = FIRST_PAUSE.saturating_mul(1 << before.min(16));
-    Duration::from_secs(doubled.min(LONGEST_PAUSE))
+    standing::doubled(FIRST_PAUSE, before)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use super::place::{Place, say, until, work};
+use super::place::{Place, is_ours, say, until, work};
 
 /// Processes of a pod on this machine whose command begins like this; none where the cluster is elsewhere.
 fn processes(pod_uid: &str, command: &str) -> Vec<u32> {
@@ -61,7 +61,7 @@ fn lose(place: &Place, run: &str, iteration: u32, what: &str) {
 fn whatever_is_killed_the_run_goes_on_and_comes_to_the_same_tree() {
     let Some(place) = Place::new("lost") else { return };
     place.slow_project(5);
-    let local = std::env::var("LOOP_CLUSTER_RUN").is_ok_and(|run| run.starts_with("nsenter"));
+    let local = is_ours();
     let cases: &[(&str, u32, &str)] = &[
         ("pod-early", 1, "pod"),
         ("pod-late", 2, "pod"),
@@ -96,7 +96,7 @@ fn whatever_is_killed_the_run_goes_on_and_comes_to_the_same_tree() {
 #[test]
 fn an_api_server_that_is_away_for_a_while_costs_a_run_nothing() {
     let Some(place) = Place::new("outage") else { return };
-    if !std::env::var("LOOP_CLUSTER_RUN").is_ok_and(|run| run.starts_with("nsenter")) {
+    if !is_ours() {
         say("skipped: only the API server of the test cluster's own is killed");
         return;
     }
@@ -118,7 +118,7 @@ fn an_api_server_that_is_away_for_a_while_costs_a_run_nothing() {
 #[test]
 fn a_run_on_a_volume_goes_on_in_the_step_in_which_its_pod_was_lost() {
     let Some(place) = Place::new("volume") else { return };
-    if !std::env::var("LOOP_CLUSTER_RUN").is_ok_and(|run| run.starts_with("nsenter")) {
+    if !is_ours() {
         say("skipped: this test brings a volume of the test cluster's own");
         return;
     }

@@ -229,6 +229,11 @@ pub(crate) fn until(what: &str, is: impl Fn() -> bool) {
     }
 }
 
+/// Whether the cluster is the test cluster's own, whose processes and files are on this machine.
+pub(crate) fn is_ours() -> bool {
+    std::env::var("LOOP_CLUSTER_RUN").is_ok_and(|run| run.starts_with("nsenter"))
+}
+
 /// `kubectl`, where the cluster can be reached from.
 pub(crate) fn kubectl() -> Command {
     let run = std::env::var("LOOP_CLUSTER_RUN").unwrap_or_default();

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "crd")]
 use super::LoopRunStatus;
-use super::{Checkpoint, RunState};
+use super::{Checkpoint, RunState, is_default};
 
 /// What a run is asked to do and by which rules. Unknown fields are refused, so a typo is never silent.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -66,11 +66,6 @@ pub struct LoopRunSpec {
     /// look after is never deleted, for they would make it anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl_seconds_after_finished: Option<u32>,
-}
-
-/// What a local run does not have is not written for it.
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
 
 /// Which repository, and from where in it.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::is_default;
 use crate::phase::RunPhase;
 use crate::summary::Summary;
 
@@ -19,7 +20,7 @@ pub struct LoopRunStatus {
     /// Kubernetes-style conditions.
     pub conditions: Vec<Condition>,
     /// On a cluster: how often the run was given a pod; 0 before it was admitted.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub attempt: u32,
     /// On a cluster: name of the attempt's pod.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -31,7 +32,7 @@ pub struct LoopRunStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<LostAttempts>,
     /// On a cluster: the `spec.retry` that the current attempt answers.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub observed_retry: u32,
     /// On a cluster: the last checkpoint on the remote; absent before the first one, and with other stores.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,12 +65,6 @@ pub struct LoopRunStatus {
     /// RFC 3339; absent before the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<String>,
-}
-
-// Serde's `skip_serializing_if` wants a reference.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 /// What the agents of a run used, its postmortem not included.
@@ -210,7 +205,7 @@ pub struct RunResult {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub evidence: String,
     /// On a cluster: the attempt that came to it, so that it is not taken for the result of a later one.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub attempt: u32,
 }
 

@@ -14,8 +14,9 @@ use crate::store::{read_journal, replace_file};
 use crate::{far, record};
 
 impl Engine<'_> {
-    /// Writes all that tells of the end, right after the terminal event.
-    pub(super) fn record_end(&mut self) {
+    /// Writes all that tells of the end: right after the terminal event, or once more where who drove the run may not have
+    /// come to that.
+    pub fn record_end(&mut self) {
         if self.state().phase == RunPhase::Completed
             && let Err(error) = self.write_evidence()
         {

@@ -125,7 +125,7 @@ fn run(place: &Place) -> Result<(i32, String), Failure> {
     let phase = engine.state().phase;
     // An earlier pod drove it to its end, and was lost before all was published. What has completed is tidied up.
     let ended = if !wanted && matches!(phase, RunPhase::Failed | RunPhase::Canceled) {
-        engine.tell();
+        engine.record_end();
         End::Ended
     } else {
         engine.drive()?

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::checkpoint::Keeper;
 use super::git::Origin;
 use super::publish::{self, Publisher};
-use super::{FIRST_PAUSE, TRIES};
+use super::{FIRST_PAUSE, ask, wait};
 use crate::mailbox::{Answer, Mailbox, Wanted};
 use crate::say;
 
@@ -141,16 +141,8 @@ impl Sidecar {
                 Err(error) => wait(&format!("{error:#}"), FIRST_PAUSE).await,
             }
         }
-        let mut pause = FIRST_PAUSE;
-        for _ in 1..TRIES {
-            match self.origin.push(push) {
-                Ok(pushed) => return Ok(Answer::Pushed(pushed)),
-                Err(reason) if Instant::now() >= end => return Err(anyhow!(reason)),
-                Err(reason) => wait(&reason, pause).await,
-            }
-            pause *= 2;
-        }
-        Ok(Answer::Pushed(self.origin.push(push).map_err(|reason| anyhow!(reason))?))
+        let pushed = ask(Some(end), || self.origin.push(push)).await;
+        pushed.map(Answer::Pushed).map_err(|reason| anyhow!(reason))
     }
 
     /// The last that is told, in this order: the work, its record, and that the run has ended. Remote and API server may be
@@ -238,11 +230,6 @@ impl Sidecar {
         self.pushed = Some(head);
         Ok(true)
     }
-}
-
-async fn wait(reason: &str, pause: Duration) {
-    say(&format!("{reason}; tried again in {} s", pause.as_secs()));
-    tokio::time::sleep(pause).await;
 }
 
 fn is_refusal(error: &anyhow::Error) -> bool {

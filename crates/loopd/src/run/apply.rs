@@ -183,10 +183,7 @@ pub(crate) async fn stop(client: &Client, run: &LoopRun, pod: &Pod) -> Result<()
     } else {
         pods.delete(&name, &DeleteParams::default()).await.map(|_| ())
     };
-    match ended {
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        other => other.map_err(failed("end pod", &name)),
-    }
+    unless_gone(ended).map(drop).map_err(failed("end pod", &name))
 }
 
 /// Deletes a pod of the run by its name; says whether it was there.
@@ -199,10 +196,7 @@ pub(crate) async fn delete_pod(client: &Client, run: &LoopRun, name: &str) -> Re
     if pod.metadata.deletion_timestamp.is_some() {
         return Ok(true);
     }
-    match pods.delete(name, &DeleteParams::default()).await {
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
-        other => other.map(|_| true).map_err(failed("delete pod", name)),
-    }
+    unless_gone(pods.delete(name, &DeleteParams::default()).await).map_err(failed("delete pod", name))
 }
 
 /// Deletes the run itself, and no other of its name.
@@ -211,10 +205,7 @@ pub(crate) async fn expire(client: &Client, run: &LoopRun) -> Result<(), Error> 
     let runs: Api<LoopRun> = namespaced(client, run);
     let preconditions = Preconditions { uid: run.uid(), resource_version: run.resource_version() };
     let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-    match runs.delete(&name, &parameters).await {
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        other => other.map(|_| ()).map_err(failed("delete run", &name)),
-    }
+    unless_gone(runs.delete(&name, &parameters).await).map(drop).map_err(failed("delete run", &name))
 }
 
 fn belongs<K: Resource>(object: &K, run: &LoopRun) -> bool {
@@ -234,6 +225,14 @@ where
     }
     let found = api.get(&name).await.map_err(failed(&format!("read {kind}"), &name))?;
     if belongs(&found, run) { Ok(found) } else { Err(Error::Foreign { kind, name }) }
+}
+
+/// Says whether it was there.
+fn unless_gone<K>(ended: kube::Result<K>) -> kube::Result<bool> {
+    match ended {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
+        other => other.map(|_| true),
+    }
 }
 
 fn unless_there<K>(made: kube::Result<K>) -> kube::Result<()> {

@@ -11,9 +11,10 @@ use super::status::{ADMITTED, clip};
 
 /// Attempts in a row that may be lost in one iteration, before the run is given up.
 pub(crate) const MOST_LOST: u32 = 10;
-/// Pause before the attempt after the second lost one in seconds, doubled by each further one, and the longest.
-const FIRST_PAUSE: i64 = 10;
-const LONGEST_PAUSE: i64 = 300;
+/// Seconds before the attempt after the second lost one, doubled by each further one.
+const FIRST_PAUSE: u64 = 10;
+/// The longest pause between two tries of anything, in seconds.
+const LONGEST_PAUSE: u64 = 300;
 
 /// What a run wants of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,8 +80,12 @@ pub(crate) fn pause(lost: u32) -> Duration {
     if lost <= 1 {
         return Duration::ZERO;
     }
-    let doubled = FIRST_PAUSE.saturating_mul(1 << (lost - 2).min(16));
-    Duration::from_secs(doubled.min(LONGEST_PAUSE).unsigned_abs())
+    doubled(FIRST_PAUSE, lost - 2)
+}
+
+/// A first pause in seconds that was doubled so many times, up to the longest.
+pub(crate) fn doubled(first: u64, times: u32) -> Duration {
+    Duration::from_secs(first.saturating_mul(1 << times.min(16)).min(LONGEST_PAUSE))
 }
 
 /// One more lost attempt, and how it was. Only those since the loop last got further count; what is not kept does not get further.
