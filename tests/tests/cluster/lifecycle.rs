@@ -6,7 +6,7 @@ use super::place::{Place, kubectl, until, work};
 #[test]
 fn a_fourth_run_waits_and_says_why_and_all_complete_though_the_operator_is_killed() {
     let Some(place) = Place::new("lifecycle") else { return };
-    place.slow_project(8);
+    place.held_project();
     let names = ["one", "two", "three", "four"];
     for name in names {
         place.run(name, &work(name));
@@ -25,6 +25,7 @@ fn a_fourth_run_waits_and_says_why_and_all_complete_though_the_operator_is_kille
         .output()
         .expect("kubectl runs");
     assert!(killed.status.success(), "{}", String::from_utf8_lossy(&killed.stderr));
+    place.let_go();
     for name in names {
         until("it completes", || {
             let phase = place.phase(name);

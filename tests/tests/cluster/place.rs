@@ -135,8 +135,24 @@ impl Place {
 
     /// The same with an honest agent that takes so many seconds for each step of its work.
     pub(crate) fn slow_project(&self, seconds: u32) {
+        self.project_that(&format!("sleep {seconds}"));
+    }
+
+    /// The same with an agent that does none of its work before [`Place::let_go`].
+    pub(crate) fn held_project(&self) {
+        self.project_that(
+            "until git ls-remote --exit-code git://demo-git/tally.git refs/tags/go >/dev/null; do sleep 1; done",
+        );
+    }
+
+    /// Lets the agents of [`Place::held_project`] go on.
+    pub(crate) fn let_go(&self) {
+        self.git(&["tag", "go", "main"]);
+    }
+
+    fn project_that(&self, first: &str) {
         let (reviewer, rest) = HONEST.split_once("exit 0; fi\n").expect("it reviews first");
-        let agent = format!("{reviewer}exit 0; fi\nsleep {seconds}\n{rest}");
+        let agent = format!("{reviewer}exit 0; fi\n{first}\n{rest}");
         let mut files = PROJECT.to_vec();
         files.push((".loop/agent.sh", &agent));
         self.git_server(&files);

@@ -29,7 +29,7 @@ fn summary(place: &Place, run: &str) -> Value {
 #[test]
 fn a_run_rests_and_goes_on_ends_and_is_tried_again_as_its_user_wishes() {
     let Some(place) = Place::new("wishes") else { return };
-    place.slow_project(6);
+    place.held_project();
     place.run("rests", &work("rests"));
     place.run("ends", &work("ends"));
     place.run("leaves", &work("leaves"));
@@ -58,6 +58,7 @@ fn a_run_rests_and_goes_on_ends_and_is_tried_again_as_its_user_wishes() {
 
     // Paused at the end of its step: no pod, no slot, nothing lost.
     place.patch("rests", "{\"state\":\"Paused\"}");
+    place.let_go();
     place.reaches("rests", "Paused");
     until("its pod is gone", || place.pods_of("rests").is_empty());
     let first = place.git(&["rev-parse", "run/rests"]);
