@@ -8,9 +8,9 @@ mod status;
 pub use lifecycle::{Checkpoint, CheckpointStore, LIFECYCLE_FIELDS, RunState, VolumeRequest};
 pub use queue::{QueuePolicy, QueueSettings};
 pub use spec::{
-    Agent, ArtifactMode, Artifacts, CompletionMode, Delivery, DeliveryMode, Gate, GateWhen, LOG_DIR, Limits,
-    LoopRunSpec, LoopSettings, MergeStrategy, Postmortem, Protect, Provider, Repository, Require, Review,
-    SecretReference, Task, Worktree, WorktreeHooks,
+    Agent, ArtifactMode, Artifacts, Checkout, CompletionMode, Delivery, DeliveryMode, Gate, GateWhen,
+    LOG_DIR, Limits, LoopRunSpec, LoopSettings, MergeStrategy, Postmortem, Protect, Provider, Repository,
+    Require, Review, SecretReference, Task, TemplateReference, Worktree, WorktreeHooks,
 };
 pub use status::{
     CheckpointStatus, Condition, LoopRunStatus, LostAttempts, PostmortemStatus, Progress, RunResult,

@@ -13,6 +13,24 @@ pub mod toolchain;
 /// What the kubelet shows as a container's last words.
 const LAST_WORDS: &str = "/dev/termination-log";
 
+/// What the system and git say when there is no room for a file.
+const NO_SPACE: &str = "No space left on device";
+
+/// Words on a volume of the run's own that is full, with what to do; `claim` is its name. Without one the disk of the node
+/// is full, and another node may have room.
+pub fn full(words: &str, claim: Option<&str>) -> Option<String> {
+    let claim = claim.filter(|_| words.contains(NO_SPACE))?;
+    Some(format!(
+        "{words}: the volume of the run is full; have claim {claim} ask for more, if its storage class can expand it, or make \
+         the run anew with a larger spec.checkpoint.volume.size"
+    ))
+}
+
+/// The claim in which the shared folder is, as loopd wrote it into the pod.
+pub fn claim() -> Option<String> {
+    std::env::var("LOOP_CLAIM").ok()
+}
+
 /// Writes a line into the container's log.
 pub fn say(line: &str) {
     use std::io::Write as _;
@@ -25,4 +43,20 @@ pub fn say_last(words: &str) {
     say(words);
     // Best effort: outside of a pod there is no such file, and stderr has the same.
     let _ = std::fs::write(LAST_WORDS, words);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_volume_of_the_runs_own_is_the_users_to_enlarge() {
+        let words = "git clone: fatal: write error: No space left on device";
+        assert!(
+            full(words, Some("login-checkpoint"))
+                .is_some_and(|said| said.contains("have claim login-checkpoint ask"))
+        );
+        assert_eq!(full(words, None), None);
+        assert_eq!(full("git clone: not found", Some("login-checkpoint")), None);
+    }
 }

@@ -2,6 +2,7 @@
 //! pushes what the loop asks for, and tells the cluster how the run stands.
 
 pub mod checkpoint;
+pub mod credentials;
 pub mod git;
 pub mod publish;
 mod serve;
@@ -83,7 +84,7 @@ pub async fn run(place: &Place, whose: &Whose) -> Result<()> {
         "metadata": metadata, "spec": object.data["spec"],
     });
     let wanted: LoopRun = serde_json::from_value(plain.clone()).context("the LoopRun cannot be read")?;
-    let origin = Origin::new(&wanted.spec.repository.url, place.origin());
+    let origin = Origin::new(&wanted.spec.repository, place.origin());
     let reference = names::checkpoint_ref(&whose.uid);
     tried("cloned", || origin.set_up(&wanted.spec.repository.reference)).await?;
     tried("pushed to", || origin.may_push(&reference)).await?;
@@ -150,6 +151,9 @@ async fn wait(reason: &str, pause: Duration) {
 /// Asks what nothing can begin without.
 async fn tried<T>(what: &str, question: impl Fn() -> Result<T, String>) -> Result<T> {
     ask(None, question).await.map_err(|reason| {
+        if reason.contains(crate::NO_SPACE) {
+            return anyhow!("the repository cannot be {what}, {reason}");
+        }
         let words = format!(
             "the repository cannot be {what}, {reason}; look at spec.repository and the Secret that it names"
         );

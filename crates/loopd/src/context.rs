@@ -56,7 +56,9 @@ impl Settings {
 
     /// Images of a run's pod; `None` when nobody has named one for its agent.
     pub(crate) fn images<'a>(&'a self, run: &'a LoopRun) -> Option<Images<'a>> {
-        let agent = run.spec.agent.image.as_deref().or(self.agent_image.as_deref())?;
+        let named = run.spec.agent.image.as_deref().or(self.agent_image.as_deref());
+        // A template may name one; whether it does is seen when the pod is made.
+        let agent = named.or(run.spec.pod_template_ref.as_ref().map(|_| ""))?;
         Some(Images { runner: &self.runner_image, agent, claude: self.claude_image.as_deref() })
     }
 }

@@ -1,36 +1,59 @@
-//! A repository behind a password: with the right Secret the work is delivered, with a wrong one the user knows soon.
+//! Repositories that not everybody may use: each way in works with the right Secret, and a wrong one is named soon.
 
 use std::fmt::Write as _;
-use std::time::Instant;
 
 use loop_tests::{HONEST, PROJECT};
 
 use super::place::{Place, manifest, until, work};
-use super::refusals::{SOON, says};
+use super::refusals::says;
 
-const SERVER: &str = r"
-apiVersion: v1
-kind: Service
-metadata: {name: locked-git}
-spec: {selector: {app: locked-git}, ports: [{port: 8080}]}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: locked-git, labels: {app: locked-git}}
-spec:
-  automountServiceAccountToken: false
-  securityContext: {runAsNonRoot: true, runAsUser: 1000, seccompProfile: {type: RuntimeDefault}}
-  containers:
-    - name: git
-      image: agentloop/git:test
-      env: [{name: GIT_SERVER_USER, value: robot}, {name: GIT_SERVER_PASSWORD, value: sesame}]
-      readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
-      securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
-";
+/// A git server of the test's own, as its image knows it: `http` or `ssh`.
+struct Server<'a>(&'a Place, &'a str);
 
-/// A script that makes the bare repository `app.git` of these files.
-fn repository(files: &[(&str, &str)]) -> String {
-    let mut script = String::from("set -eu\ngit init -q -b main /tmp/work\ncd /tmp/work\n");
+impl<'a> Server<'a> {
+    /// One whose agent takes so many seconds for each step of its work.
+    fn new(place: &'a Place, kind: &'a str, seconds: u32) -> Self {
+        let port = if kind == "ssh" { 2222 } else { 8080 };
+        place.apply(&format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {kind}}}\nspec: {{selector: {{app: {kind}}}, ports: [{{name: \
+             plain, port: {port}}}, {{name: tls, port: 8443}}]}}\n---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {kind}, \
+             labels: {{app: {kind}}}}}\nspec:\n  automountServiceAccountToken: false\n  securityContext: {{runAsNonRoot: true, \
+             runAsUser: 1000, seccompProfile: {{type: RuntimeDefault}}}}\n  containers:\n    - name: git\n      image: \
+             agentloop/git:test\n      args: [{kind}]\n      env: [{{name: GIT_SERVER_NAME, value: {kind}}}]\n      \
+             readinessProbe: {{tcpSocket: {{port: {port}}}, periodSeconds: 1}}\n      securityContext: \
+             {{allowPrivilegeEscalation: false, capabilities: {{drop: [ALL]}}}}\n"
+        ));
+        place.must(&["wait", "--for=condition=Ready", &format!("pod/{kind}"), "--timeout=120s"]);
+        let server = Self(place, kind);
+        server.sh(&repository(seconds));
+        server
+    }
+
+    /// What a script on the server prints.
+    fn sh(&self, script: &str) -> String {
+        let (worked, said) = self.0.kubectl(&["exec", "-i", self.1, "--", "sh", "-eus"], script);
+        assert!(worked, "{said}");
+        said
+    }
+
+    /// Lets in those whose header is this one.
+    fn lets_in(&self, authorization: &str) {
+        self.sh(&format!("echo '{authorization}' >/tmp/authorization"));
+    }
+
+    fn delivered(&self, run: &str) {
+        self.0.reaches(run, "Completed");
+        let show = format!("git -C /srv/git/app.git show agent/{run}:two.txt");
+        until("the work is there", || self.sh(&show).trim() == "two");
+    }
+}
+
+/// A script that makes the bare repository `app.git`.
+fn repository(seconds: u32) -> String {
+    let agent = HONEST.replacen("exit 0; fi\n", &format!("exit 0; fi\nsleep {seconds}\n"), 1);
+    let mut files = PROJECT.to_vec();
+    files.push((".loop/agent.sh", &agent));
+    let mut script = String::from("git init -q -b main /tmp/work\ncd /tmp/work\n");
     for (path, text) in files {
         let _ = writeln!(
             script,
@@ -41,36 +64,93 @@ fn repository(files: &[(&str, &str)]) -> String {
         }
     }
     script
-        + "git add -A\ngit -c user.name=T -c user.email=t@localhost commit -qm First\ngit clone -q --bare . /srv/git/app.git\n"
+        + "git add -A\ngit config user.name T\ngit config user.email t@localhost\ngit commit -qm First\necho more >more.txt\n\
+           git add -A\ngit commit -qm Second\ngit clone -q --bare . /srv/git/app.git\n"
+}
+
+/// A Secret with these keys.
+fn secret(place: &Place, name: &str, keys: &[(&str, &str)]) {
+    let data: serde_json::Map<String, serde_json::Value> =
+        keys.iter().map(|&(key, value)| (key.to_owned(), value.into())).collect();
+    place.apply(&serde_json::json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}).to_string());
+}
+
+/// A run on a repository with the Secret of its own name.
+fn start(place: &Place, name: &str, url: &str, more: &str) {
+    let run = manifest(name, &work(name));
+    let (before, after) = run.split_once("repository: {").expect("a repository");
+    let (_, after) = after.split_once('}').expect("its end");
+    place.apply(&format!("{before}repository: {{url: \"{url}\", secretRef: {{name: {name}}}{more}}}{after}"));
 }
 
 #[test]
-fn a_password_is_used_where_it_is_right_and_named_where_it_is_wrong() {
-    let Some(place) = Place::new("credentials") else { return };
-    place.apply(SERVER);
-    place.must(&["wait", "--for=condition=Ready", "pod/locked-git", "--timeout=120s"]);
-    let mut files = PROJECT.to_vec();
-    files.push((".loop/agent.sh", HONEST));
-    let (made, said) = place.kubectl(&["exec", "-i", "locked-git", "--", "sh", "-s"], &repository(&files));
-    assert!(made, "{said}");
-    for (secret, password) in [("right", "sesame"), ("wrong", "open")] {
-        let password = format!("--from-literal=password={password}");
-        place.must(&["create", "secret", "generic", secret, "--from-literal=username=robot", &password]);
-        let repository = format!(
-            "repository: {{url: \"http://locked-git:8080/cgi-bin/git/app.git\", secretRef: {{name: {secret}}}}}"
-        );
-        let run = manifest(secret, &work(secret));
-        let (before, after) = run.split_once("repository: {").expect("a repository");
-        let (_, after) = after.split_once('}').expect("its end");
-        place.apply(&format!("{before}{repository}{after}"));
-    }
-    let began = Instant::now();
+fn over_https_a_password_or_a_token_counts_and_an_authority_of_ones_own() {
+    let Some(place) = Place::new("https") else { return };
+    let server = Server::new(&place, "http", 0);
+    let authority = server.sh("cat /tmp/tls.crt");
+    // robot:sesame
+    server.lets_in("Basic cm9ib3Q6c2VzYW1l");
+    let url = "https://http:8443/git/app.git";
+    let robot = ("username", "robot");
+    secret(&place, "wrong", &[robot, ("password", "open"), ("ca.crt", &authority)]);
+    secret(&place, "stranger", &[robot, ("password", "sesame")]);
+    secret(&place, "right", &[robot, ("password", "sesame"), ("ca.crt", &authority)]);
+    start(&place, "wrong", url, "");
+    start(&place, "stranger", url, "");
     says(&place, "wrong", "Failed", "the repository cannot be cloned");
-    assert!(began.elapsed() < SOON);
     let said = place.said("wrong", "Failed");
     assert!(said.contains("Authentication failed") && said.contains("the Secret that it names"), "{said}");
     assert!(!said.contains("open"), "{said}");
-    place.reaches("right", "Completed");
-    let show = ["exec", "locked-git", "--", "git", "-C", "/srv/git/app.git", "show", "agent/right:two.txt"];
-    until("the work is there", || place.must(&show).trim() == "two");
+    says(&place, "stranger", "Failed", "certificate");
+    // Of a shallow clone, and without TLS.
+    start(&place, "right", url, ", checkout: {depth: 1}");
+    server.delivered("right");
+    assert_eq!(server.sh("git -C /srv/git/app.git rev-list --count agent/right").trim(), "3");
+    server.lets_in("Bearer let-me-in");
+    secret(&place, "token", &[("bearerToken", "let-me-in\n")]);
+    start(&place, "token", "http://http:8080/git/app.git", "");
+    server.delivered("token");
+}
+
+#[test]
+fn a_secret_that_is_rotated_counts_for_the_next_command() {
+    let Some(place) = Place::new("rotated") else { return };
+    let server = Server::new(&place, "http", 5);
+    server.lets_in("Bearer old");
+    secret(&place, "rotated", &[("bearerToken", "old")]);
+    start(&place, "rotated", "http://http:8080/git/app.git", "");
+    until("its agent works", || {
+        place.get("looprun", "rotated")["status"]["progress"]["step"] == "implementation"
+    });
+    // From now on the old one is refused; the kubelet brings the new one when it next looks.
+    secret(&place, "rotated", &[("bearerToken", "new")]);
+    server.lets_in("Bearer new");
+    server.delivered("rotated");
+}
+
+#[test]
+fn over_ssh_a_deploy_key_counts_and_a_server_that_nobody_knows_is_refused() {
+    let Some(place) = Place::new("ssh") else { return };
+    let server = Server::new(&place, "ssh", 0);
+    server.sh("ssh-keygen -q -t ed25519 -N '' -f /tmp/key && cp /tmp/key.pub /tmp/authorized_keys");
+    let key = server.sh("cat /tmp/key");
+    let host = format!("[ssh]:2222 {}", server.sh("cut -d' ' -f1,2 /tmp/host_key.pub").trim());
+    let other = format!("[ssh]:2222 {}", server.sh("cut -d' ' -f1,2 /tmp/key.pub").trim());
+    let url = "ssh://git@ssh:2222/srv/git/app.git";
+    let cases = [
+        ("unknown", vec![("identity", key.as_str())], "ssh-keyscan"),
+        ("impostor", vec![("identity", &key), ("known_hosts", &other)], "Host key verification failed"),
+        ("password", vec![("password", "sesame")], "no Secret with the key `identity`"),
+    ];
+    for (name, keys, _) in &cases {
+        secret(&place, name, keys);
+        start(&place, name, url, "");
+    }
+    for (name, _, words) in &cases {
+        says(&place, name, "Failed", words);
+    }
+    // The last new line of a key is easily lost.
+    secret(&place, "right", &[("identity", key.trim_end()), ("known_hosts", &host)]);
+    start(&place, "right", url, "");
+    server.delivered("right");
 }

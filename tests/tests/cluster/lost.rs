@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Command;
 
+use loop_tests::{HONEST, PROJECT};
+
 use super::place::{Place, is_ours, say, until, work};
 
 /// Processes of a pod on this machine whose command begins like this; none where the cluster is elsewhere.
@@ -31,12 +33,12 @@ fn status(place: &Place, run: &str, path: &str) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Kills something of a run whose agent works in iteration `iteration`.
-fn lose(place: &Place, run: &str, iteration: u32, what: &str) {
-    until(&format!("{run} works in iteration {iteration}"), || {
+/// Kills something of a run when its step of this name begins.
+fn lose(place: &Place, run: &str, step: &str, what: &str) {
+    until(&format!("{run}: {step} begins"), || {
         let label = format!("agentloop.dev/run={run}");
         let log = place.kubectl(&["logs", "-l", &label, "-c", "runner", "--tail=-1"], "").1;
-        log.contains(&format!("implementation of iteration {iteration} begins"))
+        log.contains(&format!("{step} begins"))
     });
     let uid = status(place, run, "/podUID");
     let pod = status(place, run, "/podName");
@@ -60,30 +62,39 @@ fn lose(place: &Place, run: &str, iteration: u32, what: &str) {
 #[test]
 fn whatever_is_killed_the_run_goes_on_and_comes_to_the_same_tree() {
     let Some(place) = Place::new("lost") else { return };
-    place.slow_project(5);
+    // Each step takes long enough to be met in it.
+    let agent = HONEST.replacen('\n', "\nsleep 3\n", 1);
+    let mut files = PROJECT.to_vec();
+    files.push((".loop/agent.sh", &agent));
+    place.git_server(&files);
     let local = is_ours();
-    let cases: &[(&str, u32, &str)] = &[
-        ("pod-early", 1, "pod"),
-        ("pod-late", 2, "pod"),
-        ("runner", 2, "runner"),
-        ("sidecar", 1, "sidecar"),
-        ("agent", 2, "agent"),
-        ("gate", 1, "gate"),
+    let cases: &[(&str, &str, &str)] = &[
+        ("pod-base", "baseline", "pod"),
+        ("pod-early", "implementation of iteration 1", "pod"),
+        ("pod-judged", "verification of iteration 1", "pod"),
+        ("pod-late", "implementation of iteration 2", "pod"),
+        ("runner", "implementation of iteration 2", "runner"),
+        ("runner-review", "review of iteration 1", "runner"),
+        ("sidecar", "implementation of iteration 1", "sidecar"),
+        ("sidecar-merge", "merge", "sidecar"),
+        ("agent", "implementation of iteration 2", "agent"),
+        ("gate", "implementation of iteration 1", "gate"),
     ];
     let cases: Vec<_> = cases.iter().filter(|(_, _, what)| local || *what == "pod").collect();
     let mut trees = Vec::new();
     for some in cases.chunks(3) {
         for (run, ..) in some {
-            place.run(run, &work(run));
+            place.run(run, &work(run).replace("sh check.sh", "sleep 2; sh check.sh"));
         }
-        for (run, iteration, what) in some {
-            lose(&place, run, *iteration, what);
+        for (run, step, what) in some {
+            lose(&place, run, step, what);
         }
         for (run, _, what) in some {
             place.reaches(run, "Completed");
             trees.push(place.git(&["rev-parse", &format!("agent/{run}^{{tree}}")]));
-            let attempts = if *what == "sidecar" { "1" } else { "2" };
-            assert_eq!(status(&place, run, "/attempt"), attempts, "{run}");
+            let attempts = if *what == "sidecar" { 1 } else { 2 };
+            assert_eq!(status(&place, run, "/attempt"), attempts.to_string(), "{run}");
+            assert!(place.pods_of(run).len() <= attempts, "{run} has one pod for each attempt");
             let map = place.get("configmap", &format!("{run}-summary"));
             assert!(map["data"]["summary.json"].is_string(), "{run}: {map}");
         }
@@ -136,7 +147,7 @@ fn a_run_on_a_volume_goes_on_in_the_step_in_which_its_pod_was_lost() {
     let volume =
         format!("  checkpoint: {{store: Volume, volume: {{size: 1Gi, storageClassName: {name}}}}}\n");
     place.run("kept", &format!("{}{volume}", work("kept")));
-    lose(&place, "kept", 2, "pod");
+    lose(&place, "kept", "implementation of iteration 2", "pod");
     place.reaches("kept", "Completed");
     assert_eq!(place.git(&["rev-list", "--count", "main..run/kept"]), "2", "no step was done twice");
     let summary = place.get("configmap", "kept-summary")["data"]["summary.json"].clone();

@@ -13,6 +13,8 @@ mod place;
 mod policies;
 mod refusals;
 mod rights;
+mod speed;
+mod templates;
 mod wishes;
 mod worktrunk;
 mod writes;

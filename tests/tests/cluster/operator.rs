@@ -11,13 +11,13 @@ use serde_json::Value;
 use super::place::{OPERATOR, Place, kubectl, until, work};
 
 /// The operator's deployment, which is left as it was found.
-struct Operator {
+pub(super) struct Operator {
     namespace: &'static str,
 }
 
 impl Operator {
     /// As the test before may have left it in the middle of a change.
-    fn settled() -> Self {
+    pub(super) fn settled() -> Self {
         let operator = Self { namespace: OPERATOR };
         until("one operator is there and leads", || operator.pods() == [operator.leader()]);
         operator
@@ -31,7 +31,7 @@ impl Operator {
         said
     }
 
-    fn scale(&self, replicas: u8) {
+    pub(super) fn scale(&self, replicas: u8) {
         self.kubectl(&["scale", "deployment", "loopd", &format!("--replicas={replicas}")]);
         self.kubectl(&["rollout", "status", "deployment", "loopd", "--timeout=120s"]);
         until("there are as many operators", || self.pods().len() == usize::from(replicas));

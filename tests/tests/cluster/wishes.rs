@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::operator::Operator;
 use super::place::{Place, until, work};
 
 /// Longest until a run that is canceled or deleted is.
@@ -90,4 +91,27 @@ fn a_run_rests_and_goes_on_ends_and_is_tried_again_as_its_user_wishes() {
     place.reaches("never", "Canceled");
     assert!(place.pods_of("never").is_empty());
     until("it is deleted", || place.get("looprun", "never").is_null());
+}
+
+#[test]
+fn runs_and_namespaces_are_deleted_though_there_is_no_operator() {
+    let Some(place) = Place::new("alone") else { return };
+    place.held_project();
+    for run in ["one", "two"] {
+        place.run(run, &work(run));
+        until("its agent works", || {
+            place.get("looprun", run)["status"]["progress"]["step"] == "implementation"
+        });
+    }
+    let operator = Operator::settled();
+    operator.scale(0);
+    let began = Instant::now();
+    place.must(&["delete", "looprun", "one"]);
+    until("its pod is gone", || place.pods_of("one").is_empty());
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    // It takes its time, and is none of ours.
+    place.must(&["delete", "pod", "demo-git", "--force", "--grace-period=0"]);
+    let began = Instant::now();
+    place.must(&["delete", "namespace", &place.namespace, "--timeout=120s"]);
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
 }

@@ -69,7 +69,7 @@ const CHANGES: &[(&str, &str)] = &[
 ];
 
 /// Parts of the spec that a run is made from, and that it therefore keeps.
-const FIXED: [&str; 12] = [
+const FIXED: [&str; 13] = [
     "repository",
     "task",
     "agent",
@@ -82,6 +82,7 @@ const FIXED: [&str; 12] = [
     "postmortem",
     "artifacts",
     "checkpoint",
+    "podTemplateRef",
 ];
 
 /// Every rule, by the path of the node it is put on.

@@ -55,4 +55,5 @@ pub struct VolumeRequest {
 
 /// Fields of a spec that say what becomes of the object on a cluster. A journal does not hold them: they may change while
 /// the run is under way.
-pub const LIFECYCLE_FIELDS: [&str; 4] = ["state", "retry", "ttlSecondsAfterFinished", "checkpoint"];
+pub const LIFECYCLE_FIELDS: [&str; 5] =
+    ["state", "retry", "ttlSecondsAfterFinished", "checkpoint", "podTemplateRef"];

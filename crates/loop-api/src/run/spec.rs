@@ -52,6 +52,10 @@ pub struct LoopRunSpec {
     pub postmortem: Postmortem,
     /// Where the record of the run is kept.
     pub artifacts: Artifacts,
+    /// On a cluster: a core/v1 `PodTemplate` with what a team adds to the pod. Its container `agent` stands for the agent and
+    /// the gates, `gate` for the gates alone; every other container is a service beside them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod_template_ref: Option<TemplateReference>,
     /// On a cluster: where the run goes on from when it loses its pod.
     #[serde(skip_serializing_if = "is_default")]
     pub checkpoint: Checkpoint,
@@ -79,10 +83,23 @@ pub struct Repository {
     /// Branch to start from; empty = the branch checked out, on a cluster the remote's default branch.
     #[serde(rename = "ref", skip_serializing_if = "String::is_empty")]
     pub reference: String,
-    /// Secret with the credentials: `username` and `password` for https, `identity` and `known_hosts` for ssh. Only
-    /// the container that clones and pushes gets it.
+    /// Secret with the credentials, read anew for each command of git. For https: `username` and `password`, a token as
+    /// the password or as `bearerToken`, and `ca.crt` for a server of your own authority. For ssh: `identity` (or
+    /// `ssh-privatekey`) and `known_hosts`. Only the container that clones and pushes gets it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretReference>,
+    /// On a cluster: how much of it is cloned.
+    #[serde(skip_serializing_if = "is_default")]
+    pub checkout: Checkout,
+}
+
+/// How much of a repository is cloned.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Checkout {
+    /// Commits of each branch, the newest first; 0 = all.
+    pub depth: u32,
 }
 
 /// A Secret in the namespace of the run.
@@ -90,6 +107,15 @@ pub struct Repository {
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SecretReference {
+    /// Its name.
+    pub name: String,
+}
+
+/// A `PodTemplate` in the namespace of the run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct TemplateReference {
     /// Its name.
     pub name: String,
 }

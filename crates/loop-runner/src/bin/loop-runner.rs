@@ -40,7 +40,13 @@ fn main() -> ExitCode {
     let (code, words) = match run(&Place::of_pod()) {
         Ok(ended) => ended,
         Err(Failure::Refused(error)) => (names::EXIT_REFUSED, format!("{error:#}")),
-        Err(Failure::Passing(error)) => (names::EXIT_LOST, format!("{error:#}")),
+        Err(Failure::Passing(error)) => {
+            let words = format!("{error:#}");
+            match loop_runner::full(&words, loop_runner::claim().as_deref()) {
+                Some(words) => (names::EXIT_REFUSED, words),
+                None => (names::EXIT_LOST, words),
+            }
+        }
     };
     say_last(&words);
     ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))

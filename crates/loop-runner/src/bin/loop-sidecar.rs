@@ -18,8 +18,10 @@ async fn main() -> ExitCode {
         Err(error) => Err(error),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
-    loop_runner::say_last(&format!("{error:#}"));
+    let words = format!("{error:#}");
+    let full = loop_runner::full(&words, loop_runner::claim().as_deref());
+    loop_runner::say_last(full.as_ref().unwrap_or(&words));
     // Anything else the kubelet tries again.
-    let refused = error.downcast_ref::<sidecar::Refused>().is_some();
+    let refused = full.is_some() || error.downcast_ref::<sidecar::Refused>().is_some();
     if refused { ExitCode::from(u8::try_from(EXIT_REFUSED).unwrap_or(2)) } else { ExitCode::FAILURE }
 }

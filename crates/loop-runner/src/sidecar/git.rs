@@ -1,12 +1,14 @@
-//! The remote of the user's repository: cloned once, pushed to by compare-and-swap. Credentials are read anew for every
-//! command, so that a Secret that is rotated counts at once.
+//! The remote of the user's repository: cloned once, pushed to by compare-and-swap.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use loop_api::run::Repository;
 use loop_core::delivery::{Push, Pushed};
 use loop_core::exec;
+
+use super::credentials::{Access, SECRET};
 
 /// Longest that a clone or fetch may take.
 const TIME: Duration = Duration::from_secs(600);
@@ -14,25 +16,25 @@ const TIME: Duration = Duration::from_secs(600);
 const PUSH_TIME: Duration = Duration::from_secs(120);
 /// Most output of git that is read.
 const OUTPUT: usize = 4 << 20;
-/// Where a Secret with credentials is mounted, if the run names one.
-const SECRETS: &str = "/run/secrets/git";
-
-/// Gives git user name and password out of the mounted Secret.
-const HELPER: &str = "!f() { [ \"$1\" = get ] && [ -e /run/secrets/git/password ] || exit 0; \
-                      echo \"username=$(cat /run/secrets/git/username 2>/dev/null || echo git)\"; \
-                      echo \"password=$(cat /run/secrets/git/password)\"; }; f";
-
 /// The remote, and the clone of it that runner and sidecar share.
 #[derive(Debug, Clone)]
 pub struct Origin {
     url: String,
     folder: PathBuf,
+    depth: u32,
 }
 
 impl Origin {
-    /// The remote at a URL, cloned to a folder.
-    pub fn new(url: &str, folder: PathBuf) -> Self {
-        Self { url: url.to_owned(), folder }
+    /// The remote of a repository, cloned to a folder.
+    pub fn new(repository: &Repository, folder: PathBuf) -> Self {
+        Self { url: repository.url.clone(), folder, depth: repository.checkout.depth }
+    }
+
+    /// Asks git something of the remote, in a folder.
+    fn ask(&self, folder: &Path, arguments: &[&str]) -> Result<String, String> {
+        let access = Access::read(&self.url, Path::new(SECRET), &std::env::temp_dir())?;
+        run(folder, arguments, b"", OUTPUT, &access)
+            .map(|output| String::from_utf8_lossy(&output).into_owned())
     }
 
     /// Clones it, with a local branch for every one of the remote's; one that is there already is kept.
@@ -51,10 +53,14 @@ impl Origin {
         if !branch.is_empty() {
             arguments.extend(["--branch", branch]);
         }
+        let depth = self.depth.to_string();
+        if self.depth > 0 {
+            arguments.extend(["--no-single-branch", "--depth", &depth]);
+        }
         arguments.extend(["--", &self.url, &place]);
-        git(Path::new("/"), &arguments)?;
+        self.ask(Path::new("/"), &arguments)?;
         let all = ["fetch", "--quiet", "--no-tags", "--update-head-ok", "origin", HEADS];
-        git(&new, &all)?;
+        self.ask(&new, &all)?;
         fs::rename(&new, &self.folder).map_err(|error| format!("{}: {error}", self.folder.display()))
     }
 
@@ -63,7 +69,7 @@ impl Origin {
     /// # Errors
     /// What git says.
     pub fn may_push(&self, reference: &str) -> Result<(), String> {
-        git(&self.folder, &["push", "--quiet", "--dry-run", "origin", &format!("+HEAD:{reference}")])
+        self.ask(&self.folder, &["push", "--quiet", "--dry-run", "origin", &format!("+HEAD:{reference}")])
             .map(drop)
     }
 
@@ -134,7 +140,7 @@ impl Origin {
     pub fn fetch(&self, reference: &str) -> Result<Option<String>, String> {
         let Some(tip) = self.tip(reference)? else { return Ok(None) };
         let refspec = format!("+{reference}:{reference}");
-        git(&self.folder, &["fetch", "--quiet", "--no-tags", "origin", &refspec])?;
+        self.ask(&self.folder, &["fetch", "--quiet", "--no-tags", "origin", &refspec])?;
         Ok(Some(tip))
     }
 
@@ -143,12 +149,12 @@ impl Origin {
     /// # Errors
     /// What git says.
     pub fn delete(&self, reference: &str) -> Result<(), String> {
-        git(&self.folder, &["push", "--quiet", "origin", &format!(":{reference}")]).map(drop)
+        self.ask(&self.folder, &["push", "--quiet", "origin", &format!(":{reference}")]).map(drop)
     }
 
     /// What a branch of the remote points at.
     fn tip(&self, reference: &str) -> Result<Option<String>, String> {
-        let listing = git(&self.folder, &["ls-remote", "origin", reference])?;
+        let listing = self.ask(&self.folder, &["ls-remote", "origin", reference])?;
         Ok(listing.split_whitespace().next().map(str::to_owned))
     }
 
@@ -161,9 +167,10 @@ impl Origin {
         let reference = &push.reference;
         let refspec = format!("+{reference}:{reference}");
         match self.tip(reference)? {
-            Some(_) => {
-                git(&self.folder, &["fetch", "--quiet", "--no-tags", "--update-head-ok", "origin", &refspec])?
-            }
+            Some(_) => self.ask(
+                &self.folder,
+                &["fetch", "--quiet", "--no-tags", "--update-head-ok", "origin", &refspec],
+            )?,
             None => git(&self.folder, &["update-ref", "-d", reference])?,
         };
         Ok(Pushed::Moved)
@@ -177,7 +184,7 @@ impl Origin {
         let Push { reference, commit, expected } = push;
         let lease = format!("--force-with-lease={reference}:{}", expected.as_deref().unwrap_or_default());
         let refspec = format!("{commit}:{reference}");
-        let Err(said) = git(&self.folder, &["push", "--quiet", &lease, "origin", &refspec]) else {
+        let Err(said) = self.ask(&self.folder, &["push", "--quiet", &lease, "origin", &refspec]) else {
             return Ok(Pushed::Done);
         };
         let now = self.tip(reference)?;
@@ -202,32 +209,35 @@ fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
     git_with(folder, arguments, b"", OUTPUT).map(|output| String::from_utf8_lossy(&output).into_owned())
 }
 
-/// Runs git without the user's and the system's configuration, and never with a question.
 fn git_with(folder: &Path, arguments: &[&str], input: &[u8], most: usize) -> Result<Vec<u8>, String> {
+    run(folder, arguments, input, most, &Access::default())
+}
+
+/// Runs git without the user's and the system's configuration, and never with a question.
+fn run(
+    folder: &Path,
+    arguments: &[&str],
+    input: &[u8],
+    most: usize,
+    access: &Access,
+) -> Result<Vec<u8>, String> {
     let mut argv = vec!["git".to_owned()];
     argv.extend(arguments.iter().map(|&argument| argument.to_owned()));
     let mut environment = vec![
-        ("PATH", std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".into())),
-        ("HOME", std::env::var("HOME").unwrap_or_else(|_| "/tmp".into())),
-        ("LC_ALL", "C".into()),
-        ("GIT_TERMINAL_PROMPT", "0".into()),
-        ("GIT_CONFIG_NOSYSTEM", "1".into()),
-        ("GIT_CONFIG_GLOBAL", "/dev/null".into()),
-        ("GIT_CONFIG_COUNT", "2".into()),
-        ("GIT_CONFIG_KEY_0", "credential.helper".into()),
-        ("GIT_CONFIG_VALUE_0", HELPER.into()),
-        ("GIT_CONFIG_KEY_1", "core.fsync".into()),
-        ("GIT_CONFIG_VALUE_1", "all".into()),
+        ("PATH".to_owned(), std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".into())),
+        ("HOME".into(), std::env::var("HOME").unwrap_or_else(|_| "/tmp".into())),
+        ("LC_ALL".into(), "C".into()),
+        ("GIT_TERMINAL_PROMPT".into(), "0".into()),
+        ("GIT_CONFIG_NOSYSTEM".into(), "1".into()),
+        ("GIT_CONFIG_GLOBAL".into(), "/dev/null".into()),
+        ("GIT_CONFIG_COUNT".into(), (access.settings.len() + 1).to_string()),
     ];
-    if Path::new(SECRETS).join("identity").exists() {
-        let ssh = format!(
-            "ssh -F /dev/null -i {SECRETS}/identity -o IdentitiesOnly=yes -o BatchMode=yes \
-             -o UserKnownHostsFile={SECRETS}/known_hosts -o StrictHostKeyChecking=yes"
-        );
-        environment.push(("GIT_SSH_COMMAND", ssh));
+    let fsync = ("core.fsync".to_owned(), "all".to_owned());
+    for (at, (key, value)) in access.settings.iter().chain([&fsync]).enumerate() {
+        environment.push((format!("GIT_CONFIG_KEY_{at}"), key.clone()));
+        environment.push((format!("GIT_CONFIG_VALUE_{at}"), value.clone()));
     }
-    let environment: Vec<(String, String)> =
-        environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    environment.extend(access.ssh.clone().map(|ssh| ("GIT_SSH_COMMAND".to_owned(), ssh)));
     let time = if arguments[0] == "push" { PUSH_TIME } else { TIME };
     let captured =
         exec::direct(&argv, folder, &environment, input, time, most).map_err(|error| error.to_string())?;
@@ -246,6 +256,8 @@ fn git_with(folder: &Path, arguments: &[&str], input: &[u8], most: usize) -> Res
 mod tests {
     #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+    use loop_api::run::Checkout;
+
     use super::*;
 
     fn commit(folder: &Path, text: &str) -> String {
@@ -256,6 +268,31 @@ mod tests {
         git(folder, &["rev-parse", "HEAD"]).unwrap().trim().to_owned()
     }
 
+    fn repository(folder: &Path, depth: u32) -> Repository {
+        let url = format!("file://{}", folder.display());
+        Repository { url, checkout: Checkout { depth }, ..Repository::default() }
+    }
+
+    #[test]
+    fn a_shallow_clone_has_every_branch_and_can_push() {
+        let folder = tempfile::tempdir().unwrap();
+        let theirs = folder.path().join("theirs");
+        git(folder.path(), &["init", "-q", "--initial-branch=main", "theirs"]).unwrap();
+        for text in ["one", "two", "three"] {
+            commit(&theirs, text);
+        }
+        git(&theirs, &["branch", "other", "main~1"]).unwrap();
+        let origin = Origin::new(&repository(&theirs, 1), folder.path().join("origin"));
+        origin.set_up("").unwrap();
+        let ours = &origin.folder;
+        assert_eq!(git(ours, &["rev-list", "--count", "main"]).unwrap().trim(), "1");
+        assert_eq!(git(ours, &["rev-list", "--count", "other"]).unwrap().trim(), "1");
+        let new = commit(ours, "four");
+        let push = Push { reference: "refs/heads/new".into(), commit: new, expected: None };
+        assert_eq!(origin.push(&push), Ok(Pushed::Done));
+        assert_eq!(git(&theirs, &["rev-list", "--count", "new"]).unwrap().trim(), "4");
+    }
+
     #[test]
     fn a_branch_moves_only_from_where_it_is_expected() {
         let folder = tempfile::tempdir().unwrap();
@@ -263,7 +300,7 @@ mod tests {
         git(folder.path(), &["init", "-q", "--initial-branch=main", "theirs"]).unwrap();
         let first = commit(&theirs, "one");
         git(&theirs, &["branch", "agent/old"]).unwrap();
-        let origin = Origin::new(&theirs.to_string_lossy(), folder.path().join("origin"));
+        let origin = Origin::new(&repository(&theirs, 0), folder.path().join("origin"));
         origin.set_up("main").unwrap();
         origin.set_up("main").unwrap();
         let ours = &origin.folder;

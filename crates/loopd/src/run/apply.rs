@@ -1,6 +1,6 @@
 //! Effects: each function writes one thing to the API server.
 
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, PodTemplate, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::objects;
-use super::pod::{Images, pod};
+use super::pod::{self, Images};
 use super::status::Owned;
 
 /// Why something could not be written.
@@ -37,6 +37,14 @@ pub(crate) enum Error {
         /// Its name.
         name: String,
     },
+    /// The run's template cannot be used.
+    #[error("PodTemplate {name} of spec.podTemplateRef {reason}; put that right, and the run goes on")]
+    Template {
+        /// Its name.
+        name: String,
+        /// The end of the sentence.
+        reason: String,
+    },
 }
 
 /// What the API server said, without the parts of its answer that are for programs.
@@ -51,7 +59,7 @@ impl Error {
     /// A sentence for the run's status, when it is the API server's word and not a passing trouble.
     pub(crate) fn refusal(&self) -> Option<String> {
         match self {
-            Self::Foreign { .. } => Some(self.to_string()),
+            Self::Foreign { .. } | Self::Template { .. } => Some(self.to_string()),
             Self::Api { what, source } => match source.as_ref() {
                 kube::Error::Api(status) if (400..500).contains(&status.code) && !passing(status.code) => {
                     Some(format!("{what}: {}; it is tried again", status.message))
@@ -138,6 +146,7 @@ pub(crate) async fn start(
     attempt: u32,
     images: &Images<'_>,
 ) -> Result<String, Error> {
+    let pod = wanted(client, run, attempt, images).await?;
     let maps: Api<ConfigMap> = namespaced(client, run);
     for name in objects::maps(run) {
         // Before there is a pod, which would work for nothing.
@@ -151,7 +160,7 @@ pub(crate) async fn start(
         create(&claims, run, "PersistentVolumeClaim", &claim).await?;
     }
     let pods: Api<Pod> = namespaced(client, run);
-    let pod = create(&pods, run, "Pod", &pod(run, attempt, images)).await?;
+    let pod = create(&pods, run, "Pod", &pod).await?;
     let uid = pod.uid().unwrap_or_default();
     for map in objects::config_maps(run, &uid) {
         let found = create(&maps, run, "ConfigMap", &map).await?;
@@ -165,6 +174,18 @@ pub(crate) async fn start(
             .map_err(failed("annotate ConfigMap", &name))?;
     }
     Ok(uid)
+}
+
+/// The pod, with what the run's template adds to it.
+async fn wanted(client: &Client, run: &LoopRun, attempt: u32, images: &Images<'_>) -> Result<Pod, Error> {
+    let pod = pod::pod(run, attempt, images);
+    let Some(reference) = &run.spec.pod_template_ref else { return Ok(pod) };
+    let name = &reference.name;
+    let templates: Api<PodTemplate> = namespaced(client, run);
+    let found = templates.get_opt(name).await.map_err(failed("read PodTemplate", name))?;
+    let unfit = |reason: String| Error::Template { name: name.clone(), reason };
+    let template = found.ok_or_else(|| unfit("is not in the namespace of the run".into()))?;
+    pod::with_template(pod, run, &template).map_err(unfit)
 }
 
 /// Ends a pod that the kubelet would start again for ever. A deadline in the past ends its containers and keeps their

@@ -145,8 +145,9 @@ fn last_words(status: &ContainerStatus, begun: bool) -> Option<Trouble> {
     // A sidecar that has another reason is started again, and may get on then.
     let ends = match status.name.as_str() {
         SIDECAR => code == names::EXIT_REFUSED,
-        RUNNER => false,
-        _ => !begun,
+        "install" | "agent" | "claude" | "gate" => !begun,
+        // The runner's end is that of the pod, and a service may get on when it is started again.
+        _ => false,
     };
     ends.then(|| trouble(&failed(&status.name), format!("{}: {message}", status.name)))
 }
@@ -171,9 +172,12 @@ fn waiting(pod: &Pod, status: &ContainerStatus) -> Option<Trouble> {
         | "InvalidImageName"
         | "RegistryUnavailable" => {
             let place = match name.as_str() {
-                "agent" | "gate" => "spec.agent.image or the operator's --agent-image",
+                "agent" | "gate" => {
+                    "spec.agent.image, the PodTemplate of the run or the operator's --agent-image"
+                }
                 "claude" => "the operator's --claude-image",
-                _ => "the operator's --runner-image",
+                "install" | SIDECAR | RUNNER => "the operator's --runner-image",
+                _ => "the PodTemplate of spec.podTemplateRef",
             };
             let image = &status.image;
             trouble(
@@ -194,11 +198,12 @@ fn waiting(pod: &Pod, status: &ContainerStatus) -> Option<Trouble> {
             )
         }
         "CrashLoopBackOff" => {
-            let code = failure(status).map_or(0, |(code, _)| code);
+            let (code, words) = failure(status).unwrap_or_default();
+            let words = if words.is_empty() { String::new() } else { format!(" ({words})") };
             trouble(
                 reason,
                 format!(
-                    "container {name} ends again and again, last with exit code {code}; see why with kubectl logs {pod} \
+                    "container {name} ends again and again, last with exit code {code}{words}; see why with kubectl logs {pod} \
                      -c {name} --previous"
                 ),
             )

@@ -1,11 +1,12 @@
 //! The pod of a run: a pure function of the run and the images.
 
 mod containers;
+mod template;
 mod volumes;
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Pod, PodSecurityContext, PodSpec, SeccompProfile};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSecurityContext, PodSpec, PodTemplate, SeccompProfile};
 use kube::api::ObjectMeta;
 use kube::{Resource as _, ResourceExt as _};
 use loop_api::crd::LoopRun;
@@ -13,6 +14,9 @@ use loop_api::names;
 
 /// User and group of every container, and of the volumes.
 const USER: i64 = 1000;
+/// Containers that a `PodTemplate` may add to.
+const AGENT: &str = "agent";
+const GATE: &str = "gate";
 /// Adapter whose CLI is brought.
 const CLAUDE: &str = "claude";
 /// Time to publish after a signal.
@@ -71,6 +75,26 @@ pub(crate) fn pod(run: &LoopRun, attempt: u32, images: &Images<'_>) -> Pod {
         }),
         status: None,
     }
+}
+
+/// The same, with what the run's `PodTemplate` adds.
+///
+/// # Errors
+/// What in it the pod of a run cannot have, as the end of a sentence about the template.
+pub(crate) fn with_template(mut pod: Pod, run: &LoopRun, template: &PodTemplate) -> Result<Pod, String> {
+    let claim = super::objects::claim(run).and_then(|claim| claim.metadata.name);
+    let secret = run.spec.repository.secret_ref.as_ref().map(|secret| secret.name.as_str());
+    let kept = template::Kept { secret, claim: claim.as_deref() };
+    if let Some(template) = &template.template {
+        template::merge(&mut pod, template, run.spec.agent.image.is_some(), kept)?;
+    }
+    let nameless = |container: &Container| container.image.as_ref().is_none_or(String::is_empty);
+    if pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten()).any(nameless) {
+        return Err(
+            "has no container agent with an image, and neither the run nor the operator names one".into()
+        );
+    }
+    Ok(pod)
 }
 
 /// Whether the agent or the reviewer may be Claude Code. Without a word it depends on the repository.

@@ -119,7 +119,11 @@ fn the_sidecars_last_words_end_a_run_and_the_agents_only_before_the_loop_began()
     }));
     let health = seen(&json!({"phase": "Pending", "initContainerStatuses": [passing]}));
     assert_eq!(health.stage, Stage::Starting, "the kubelet starts it again");
-    says(&health, "CrashLoopBackOff", "sidecar ends again and again");
+    says(
+        &health,
+        "CrashLoopBackOff",
+        "sidecar ends again and again, last with exit code 1 (the API server is away); see",
+    );
 }
 
 #[test]

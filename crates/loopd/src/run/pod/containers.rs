@@ -45,6 +45,7 @@ pub(super) fn sidecar(run: &LoopRun, attempt: u32, images: &Images<'_>, secret: 
         field("POD_NAMESPACE", "metadata.namespace"),
     ];
     env.extend(whose(run));
+    env.extend(claim(run));
     env.extend([variable("LOOP_ATTEMPT", &attempt.to_string()), variable("HOME", "/tmp")]);
     Container {
         env: Some(env),
@@ -60,6 +61,7 @@ pub(super) fn runner(run: &LoopRun, images: &Images<'_>) -> Container {
     let retry = run.status.as_ref().map_or(0, |status| status.observed_retry);
     let mut env = vec![variable("HOME", "/tmp"), variable("LOOP_RETRY", &retry.to_string())];
     env.extend(whose(run));
+    env.extend(claim(run));
     Container {
         env: Some(env),
         volume_mounts: Some(vec![
@@ -78,7 +80,7 @@ pub(super) fn runner(run: &LoopRun, images: &Images<'_>) -> Container {
 /// Where the agent works, with its CLI before others of that name if it is `brought`, and the Secret for it.
 pub(super) fn agent(run: &LoopRun, images: &Images<'_>, brought: bool) -> Container {
     let mut agent = far(
-        "agent",
+        super::AGENT,
         volumes::AGENT,
         images,
         vec![
@@ -120,7 +122,7 @@ pub(super) fn claude(image: &str) -> Container {
 /// Where the gates judge, out of the agent's reach.
 pub(super) fn gate(images: &Images<'_>) -> Container {
     far(
-        "gate",
+        super::GATE,
         volumes::GATE,
         images,
         vec![
@@ -199,6 +201,12 @@ fn requests(cpu: &str, memory: &str) -> ResourceRequirements {
 /// Name and uid of the run.
 fn whose(run: &LoopRun) -> [EnvVar; 2] {
     [variable("LOOP_RUN_NAME", &run.name_any()), variable("LOOP_RUN_UID", &run.uid().unwrap_or_default())]
+}
+
+/// The claim on which the run keeps its own files, for words on it.
+fn claim(run: &LoopRun) -> Option<EnvVar> {
+    let claim = crate::run::objects::claim(run)?;
+    Some(variable("LOOP_CLAIM", &claim.name_any()))
 }
 
 fn variable(name: &str, value: &str) -> EnvVar {
