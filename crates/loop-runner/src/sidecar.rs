@@ -86,7 +86,9 @@ pub async fn run(place: &Place, whose: &Whose) -> Result<()> {
     let wanted: LoopRun = serde_json::from_value(plain.clone()).context("the LoopRun cannot be read")?;
     let origin = Origin::new(&wanted.spec.repository, place.origin());
     let reference = names::checkpoint_ref(&whose.uid);
+    let began = Instant::now();
     tried("cloned", || origin.set_up(&wanted.spec.repository.reference)).await?;
+    say(&format!("cloned in {} ms", began.elapsed().as_millis()));
     tried("pushed to", || origin.may_push(&reference)).await?;
     let store = Store::at(place.data());
     std::fs::create_dir_all(place.data().join("repos"))?;

@@ -5,7 +5,9 @@ use std::process::Command;
 
 use loop_tests::{HONEST, PROJECT};
 
+use super::disk::Disk;
 use super::place::{Place, is_ours, say, until, work};
+use super::refusals::says;
 
 /// Processes of a pod on this machine whose command begins like this; none where the cluster is elsewhere.
 fn processes(pod_uid: &str, command: &str) -> Vec<u32> {
@@ -68,16 +70,17 @@ fn whatever_is_killed_the_run_goes_on_and_comes_to_the_same_tree() {
     files.push((".loop/agent.sh", &agent));
     place.git_server(&files);
     let local = is_ours();
+    // Three at a time, those whose moment comes first before the others.
     let cases: &[(&str, &str, &str)] = &[
         ("pod-base", "baseline", "pod"),
         ("pod-early", "implementation of iteration 1", "pod"),
         ("pod-judged", "verification of iteration 1", "pod"),
+        ("runner-review", "review of iteration 1", "runner"),
         ("pod-late", "implementation of iteration 2", "pod"),
         ("runner", "implementation of iteration 2", "runner"),
-        ("runner-review", "review of iteration 1", "runner"),
         ("sidecar", "implementation of iteration 1", "sidecar"),
-        ("sidecar-merge", "merge", "sidecar"),
         ("agent", "implementation of iteration 2", "agent"),
+        ("sidecar-merge", "merge", "sidecar"),
         ("gate", "implementation of iteration 1", "gate"),
     ];
     let cases: Vec<_> = cases.iter().filter(|(_, _, what)| local || *what == "pod").collect();
@@ -134,19 +137,8 @@ fn a_run_on_a_volume_goes_on_in_the_step_in_which_its_pod_was_lost() {
         return;
     }
     place.slow_project(5);
-    let name = place.namespace.clone();
-    let node = place.must(&["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"]);
-    let folder = std::env::temp_dir().join(&name);
-    fs::create_dir(&folder).expect("a folder");
-    place.apply(&format!(
-        "apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: {name}}}\nspec:\n  capacity: {{storage: 1Gi}}\n  \
-         accessModes: [ReadWriteOnce]\n  storageClassName: {name}\n  local: {{path: {}}}\n  nodeAffinity: {{required: \
-         {{nodeSelectorTerms: [{{matchExpressions: [{{key: kubernetes.io/hostname, operator: In, values: [{node}]}}]}}]}}}}\n",
-        folder.display()
-    ));
-    let volume =
-        format!("  checkpoint: {{store: Volume, volume: {{size: 1Gi, storageClassName: {name}}}}}\n");
-    place.run("kept", &format!("{}{volume}", work("kept")));
+    let disk = Disk::new(&place, None);
+    place.run("kept", &format!("{}{}", work("kept"), disk.checkpoint()));
     lose(&place, "kept", "implementation of iteration 2", "pod");
     place.reaches("kept", "Completed");
     assert_eq!(place.git(&["rev-list", "--count", "main..run/kept"]), "2", "no step was done twice");
@@ -155,7 +147,24 @@ fn a_run_on_a_volume_goes_on_in_the_step_in_which_its_pod_was_lost() {
     let refs = place.git(&["for-each-ref", "--format=%(refname)", "refs/agentloop"]);
     assert_eq!(refs, "", "its checkpoints are not on the remote");
     place.must(&["delete", "looprun", "kept"]);
-    place.must(&["delete", "persistentvolume", &name, "--wait=false"]);
     until("the pod has left the volume", || place.pods_of("kept").is_empty());
-    fs::remove_dir_all(&folder).expect("removed");
+}
+
+/// The agent says more than the volume can hold.
+#[test]
+fn a_run_whose_volume_is_full_ends_with_what_to_do() {
+    let Some(place) = Place::new("full") else { return };
+    if !is_ours() {
+        say("skipped: this test brings a volume of the test cluster's own");
+        return;
+    }
+    let agent = HONEST.replacen('\n', "\nhead -c 12000000 /dev/urandom | od\n", 1);
+    let mut files = PROJECT.to_vec();
+    files.push((".loop/agent.sh", &agent));
+    place.git_server(&files);
+    let disk = Disk::new(&place, Some("8m"));
+    place.run("full", &format!("{}{}", work("full"), disk.checkpoint()));
+    says(&place, "full", "Failed", "the volume of the run is full; have claim full-checkpoint ask for more");
+    place.must(&["delete", "looprun", "full"]);
+    until("the pod has left the volume", || place.pods_of("full").is_empty());
 }

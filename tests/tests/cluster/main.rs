@@ -3,6 +3,7 @@
 
 mod claude;
 mod credentials;
+mod disk;
 mod example;
 mod hostile;
 mod lifecycle;

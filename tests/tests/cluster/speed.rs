@@ -39,7 +39,7 @@ fn by_hand(pod: &Value, name: &str) -> Value {
 fn line(what: &str, mut of: Vec<i64>) -> i64 {
     of.sort_unstable();
     let middle = of[of.len() / 2];
-    say(&format!("{what:<44} median {middle:>6} ms   least {:>6}   most {:>6}", of[0], of[of.len() - 1]));
+    say(&format!("{what:<48} median {middle:>6} ms   least {:>6}   most {:>6}", of[0], of[of.len() - 1]));
     middle
 }
 
@@ -57,7 +57,8 @@ fn of_a_run_beside_a_pod_made_by_hand() {
     files.push((".loop/agent.sh", &agent));
     place.git_server(&files);
     let log = audit_log();
-    let (mut ours, mut bare, mut added, mut told) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut ours, mut bare, mut clones) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut added, mut told) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         let run = format!("run-{round}");
         let began = now();
@@ -67,6 +68,11 @@ fn of_a_run_beside_a_pod_made_by_hand() {
             place.git(&["show", &format!("agent/{run}:first.txt")]).trim().parse().expect("a time");
         ours.push(first - began);
         let pod = place.get("pod", &place.pods_of(&run)[0]);
+        let name = pod["metadata"]["name"].as_str().expect("a name");
+        let said = place.must(&["logs", name, "-c", "sidecar"]);
+        let cloning =
+            said.lines().find_map(|line| line.strip_prefix("cloned in ")?.strip_suffix(" ms")?.parse().ok());
+        clones.push(cloning.expect("it says how long it took"));
         let name = format!("hand-{round}");
         let began = now();
         place.apply(&by_hand(&pod, &name).to_string());
@@ -75,7 +81,7 @@ fn of_a_run_beside_a_pod_made_by_hand() {
         });
         let first: i64 = place.must(&["logs", &name, "-c", "runner"]).trim().parse().expect("a time");
         bare.push(first - began);
-        added.push(ours[round] - bare[round]);
+        added.push(ours[round] - bare[round] - clones[round]);
         place.must(&["delete", "pod", &name, "--force", "--grace-period=0"]);
         if let Some(log) = &log {
             told.extend(until_told(&writes(log, &place, &run)));
@@ -83,7 +89,8 @@ fn of_a_run_beside_a_pod_made_by_hand() {
     }
     line("apply to the agent's first byte", ours);
     line("apply to a byte of a pod made by hand", bare);
-    line("the difference, round by round", added);
+    line("cloning", clones);
+    line("the difference without cloning, round by round", added);
     if !told.is_empty() {
         line("the sidecar's result to phase Completed", told);
     }

@@ -8,7 +8,7 @@ mod volumes;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Container, Pod, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, VolumeMount,
+    Container, Pod, PodSpec, PodTemplateSpec, ResourceRequirements, VolumeMount,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -56,7 +56,10 @@ pub(crate) fn merge(
             for own in
                 containers.iter_mut().filter(|own| own.name == name || (own.name == GATE && name == AGENT))
             {
-                give(own, part.clone(), named)?;
+                let mut part = part.clone();
+                let ours = [json(&spec.security_context), json(&own.security_context)];
+                part.security_context.take_if(|context| is_said(&ours, context));
+                give(own, part, named)?;
             }
         }
     }
@@ -102,7 +105,7 @@ fn place(spec: &mut PodSpec, mut wanted: PodSpec) -> Result<(), String> {
     wanted.restart_policy.take_if(|policy| policy == "Always");
     wanted.dns_policy.take_if(|policy| policy == "ClusterFirst");
     wanted.termination_grace_period_seconds.take_if(|seconds| *seconds == 30);
-    wanted.security_context.take_if(|context| *context == PodSecurityContext::default());
+    wanted.security_context.take_if(|context| is_said(&[json(&spec.security_context)], context));
     nothing_left("", &wanted, &["containers"])
 }
 
@@ -167,9 +170,19 @@ fn apart(own: &Container, wanted: &VolumeMount) -> Result<(), String> {
     }
 }
 
+fn json(object: &impl Serialize) -> Value {
+    serde_json::to_value(object).unwrap_or_default()
+}
+
+/// Whether `wanted` asks for nothing but what is so already, as a template does that Pod Security is not to warn of.
+fn is_said(ours: &[Value], wanted: &impl Serialize) -> bool {
+    let Value::Object(wanted) = json(wanted) else { return false };
+    wanted.iter().all(|(key, value)| ours.iter().any(|ours| ours.get(key) == Some(value)))
+}
+
 /// Refuses what has not been taken over.
 fn nothing_left(place: &str, object: &impl Serialize, known: &[&str]) -> Result<(), String> {
-    let Ok(Value::Object(fields)) = serde_json::to_value(object) else { return Ok(()) };
+    let Value::Object(fields) = json(object) else { return Ok(()) };
     match fields.keys().find(|name| !known.contains(&name.as_str())) {
         Some(name) => Err(format!("has {place}{name}, which the pod of a run does not take over")),
         None => Ok(()),

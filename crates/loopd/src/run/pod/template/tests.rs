@@ -127,6 +127,17 @@ fn services_are_ready_before_the_agent_and_as_confined_as_the_rest() {
 }
 
 #[test]
+fn what_is_so_already_may_be_said() {
+    let restricted =
+        json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": true});
+    let pod = made(&json!({
+        "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [{"name": "agent", "image": "team:7", "securityContext": restricted}],
+    }));
+    assert!(pod.is_ok(), "{pod:?}");
+}
+
+#[test]
 fn what_no_pod_of_a_run_may_have_is_named() {
     let agent = |fields: &Value| {
         let mut container = json!({"name": "agent", "image": "team:7"});
@@ -147,7 +158,10 @@ fn what_no_pod_of_a_run_may_have_is_named() {
             "has automountServiceAccountToken,",
         ),
         (json!({"containers": [], "initContainers": [{"name": "x"}]}), "has initContainers,"),
-        (json!({"containers": [], "securityContext": {"runAsUser": 0}}), "has securityContext,"),
+        (
+            json!({"containers": [], "securityContext": {"runAsNonRoot": true, "runAsUser": 0}}),
+            "has securityContext,",
+        ),
         (volume(&json!({"name": "node", "hostPath": {"path": "/"}})), "volume node of kind hostPath"),
         (volume(&json!({"name": "run", "emptyDir": {}})), "volume run, which is a name of ours"),
         (
