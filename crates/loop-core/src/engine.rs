@@ -7,6 +7,7 @@ mod cleanup;
 mod finish;
 mod gates;
 mod implement;
+mod limits;
 mod live;
 mod merge;
 mod moved;
@@ -305,11 +306,7 @@ impl<'a> Engine<'a> {
         if let Some(event) = account(&self.run, self.state()) {
             self.append(event)?;
         }
-        let spec = &self.created.spec;
-        self.control.deadline = spec
-            .limits
-            .active_deadline_seconds
-            .map(|seconds| self.state().started_ms + i64::from(seconds) * 1000);
+        self.set_deadline();
         let end = self.drive_on();
         self.agent = None;
         self.gate = None;
@@ -350,6 +347,9 @@ impl<'a> Engine<'a> {
                 // Nobody waits for an opinion, nor for the tidying up (RUN-67).
                 self.turn = None;
                 self.run.clear_pause();
+            }
+            if self.state().phase == RunPhase::Running {
+                self.heed_limits()?;
             }
             match next(self.state(), now_ms()) {
                 Next::Record(event) => self.append(event)?,

@@ -3,7 +3,7 @@
 //! ```text
 //! DATA/runs/run-<uid>/journal.jsonl   the run itself; everything else can be derived or is a log
 //!                    /lock            held (flock) by the engine that works on the run
-//!                    /cancel, /pause  exist when somebody asked the engine for it
+//!                    /cancel, /pause, /limits  exist when somebody asked the engine for it
 //!                    /*.log ...       artifacts
 //!                    /sandbox/        checkouts, HOMEs and temp folders of the far side
 //! DATA/index.jsonl                    what lists show of runs; may be removed at any time
@@ -171,6 +171,22 @@ impl RunDir {
     /// Takes the request back, or forgets it once the run has taken note.
     pub fn clear_pause(&self) {
         let _ = fs::remove_file(self.path.join("pause"));
+    }
+
+    /// Asks the engine of the run to go by these limits from its next step on: fields of `spec.limits`, as the user wrote
+    /// them.
+    pub fn request_limits(&self, limits: &serde_json::Value) -> io::Result<()> {
+        replace_file(&self.path.join("limits"), limits.to_string().as_bytes())
+    }
+
+    /// Limits that somebody asked for.
+    pub fn limits_requested(&self) -> Option<Vec<u8>> {
+        fs::read(self.path.join("limits")).ok()
+    }
+
+    /// Forgets them, once the run has taken note.
+    pub fn clear_limits(&self) {
+        let _ = fs::remove_file(self.path.join("limits"));
     }
 
     /// Forgets the request, once the run has taken note.

@@ -115,3 +115,31 @@ fn runs_and_namespaces_are_deleted_though_there_is_no_operator() {
     place.must(&["delete", "namespace", &place.namespace, "--timeout=120s"]);
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
 }
+
+#[test]
+fn a_deadline_ends_a_run_unless_it_is_raised_in_time() {
+    let Some(place) = Place::new("limits") else { return };
+    place.held_project();
+    for run in ["late", "raised"] {
+        place.run(run, &format!("{}  limits: {{activeDeadlineSeconds: 20}}\n", work(run)));
+    }
+    until("its agent works", || {
+        place.get("looprun", "raised")["status"]["progress"]["step"] == "implementation"
+    });
+    place.patch("raised", "{\"limits\":{\"activeDeadlineSeconds\":600}}");
+    until("the other one has ended", || place.phase("late") == "Failed");
+    assert!(
+        place.said("late", "Failed").contains("deadline of 20 s passed"),
+        "{}",
+        place.said("late", "Failed")
+    );
+    // Its step met the old deadline too, and is gone on with by the new one.
+    until("it knows the new one", || {
+        place
+            .kubectl(&["logs", "-l", "agentloop.dev/run=raised", "-c", "runner", "--tail=-1"], "")
+            .1
+            .contains("limits changed: deadline 600 s")
+    });
+    place.let_go();
+    place.reaches("raised", "Completed");
+}

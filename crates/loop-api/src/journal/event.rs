@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::completion::Token;
 use crate::phase::{ExitReason, StepPhase, WatchdogAction, WatchdogSignal};
-use crate::run::{LoopRunSpec, QueueSettings};
+use crate::run::{Limits, LoopRunSpec, QueueSettings};
 use crate::usage::Usage;
 
 /// What happened. Wire names are those of requirements section 10 where they exist.
@@ -87,6 +87,11 @@ pub enum Event {
         head: String,
         /// Commit whose tree is the worktree; the tip itself where what was not committed is lost.
         snapshot: String,
+    },
+    /// The user has changed the limits of the run; they count from here on.
+    LimitsChanged {
+        /// All of them.
+        limits: Box<Limits>,
     },
     /// A step ended (EVT-5).
     StepFinished {

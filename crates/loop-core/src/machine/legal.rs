@@ -62,6 +62,7 @@ impl State {
             Event::CheckpointRestored { head, .. } => {
                 self.checkpoint.as_ref().is_some_and(|(last, _)| last == head)
             }
+            Event::LimitsChanged { .. } => deciding,
             Event::WorktreeProviderSelected { .. }
             | Event::WorktreeCreating(_)
             | Event::WorktreeCreated(_) => running && is_open(StepPhase::Prepare) && self.worktree.is_none(),

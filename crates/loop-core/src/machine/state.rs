@@ -195,6 +195,11 @@ impl State {
                 // The folder of the agent's CLI, where its sessions are, did not come along.
                 self.session = None;
             }
+            Event::LimitsChanged { limits } => {
+                if let Some(created) = self.created.as_mut() {
+                    created.spec.limits = (**limits).clone();
+                }
+            }
             Event::AgentStarted { step_id, session, raw_offset, .. } => {
                 self.start_agent(step_id, session, *raw_offset);
             }

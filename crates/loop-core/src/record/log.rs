@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use loop_api::journal::{Event, Outcome, Record, Verdict, Verified};
-use loop_api::run::rfc3339;
+use loop_api::run::{Limits, rfc3339};
 
 use super::text::{duration, line};
 use crate::store::{RunDir, replace_file};
@@ -102,6 +102,7 @@ fn words(event: &Event) -> Option<(&'static str, String)> {
             let lost = if head == snapshot { "; what was not committed did not come along" } else { "" };
             warn(format!("goes on in another clone, at {head}{lost}"))
         }
+        Event::LimitsChanged { limits } => info(format!("limits changed: {}", changed(limits))),
         Event::StepFinished { duration_ms, exit_code, outcome, .. } => {
             let (level, text) = finished(outcome);
             Some((level, format!("{text}; exit code {exit_code}, {}", duration(*duration_ms))))
@@ -138,6 +139,22 @@ fn words(event: &Event) -> Option<(&'static str, String)> {
             if postmortem.status == "failed" { warn(text) } else { info(text) }
         }
     }
+}
+
+/// Those limits that end a run.
+fn changed(limits: &Limits) -> String {
+    let or_none = |limit: Option<String>| limit.unwrap_or_else(|| "none".into());
+    format!(
+        "deadline {}, cost {}, tokens {}, agent step {}",
+        or_none(limits.active_deadline_seconds.map(|seconds| format!("{seconds} s"))),
+        or_none(limits.cost_usd.as_ref().map(|cost| format!("${cost}"))),
+        or_none(limits.tokens.map(|tokens| tokens.to_string())),
+        if limits.agent_step_seconds == 0 {
+            "a day".into()
+        } else {
+            format!("{} s", limits.agent_step_seconds)
+        },
+    )
 }
 
 fn finished(outcome: &Outcome) -> (&'static str, String) {

@@ -9,6 +9,7 @@ use kube::api::DynamicObject;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use loop_api::run::RunState;
 use loop_core::store::RunDir;
+use serde_json::Value;
 
 use crate::say;
 
@@ -20,11 +21,16 @@ pub(super) async fn follow(runs: Api<DynamicObject>, name: String, uid: String, 
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let mut objects = Box::pin(watcher(runs, config).default_backoff().applied_objects());
     let (mut wish, mut told) = (RunState::Running, RunState::Running);
+    // The journal may be that of an earlier pod, so the engine is always told, and sees whether they are others.
+    let (mut limits, mut told_limits) = (Value::Null, Value::Null);
     let mut watching = true;
     loop {
         tokio::select! {
             object = objects.try_next(), if watching => match object {
-                Ok(Some(object)) if object.metadata.uid.as_deref() == Some(&uid) => wish = of(&object),
+                Ok(Some(object)) if object.metadata.uid.as_deref() == Some(&uid) => {
+                    wish = of(&object);
+                    limits = object.data["spec"]["limits"].clone();
+                }
                 // One of the same name that came later is none of ours.
                 Ok(Some(_)) => {}
                 Ok(None) => watching = false,
@@ -32,7 +38,16 @@ pub(super) async fn follow(runs: Api<DynamicObject>, name: String, uid: String, 
             },
             () = tokio::time::sleep(LOOK) => {}
         }
-        if wish != told && run.journal().exists() {
+        if !run.journal().exists() {
+            continue;
+        }
+        if limits != told_limits {
+            match run.request_limits(&limits) {
+                Ok(()) => told_limits = limits.clone(),
+                Err(error) => say(&format!("the loop cannot be told of spec.limits: {error}")),
+            }
+        }
+        if wish != told {
             match tell(&run, wish) {
                 Ok(()) => told = wish,
                 Err(error) => say(&format!("the loop cannot be told of spec.state: {error}")),

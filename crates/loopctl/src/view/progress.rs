@@ -48,6 +48,7 @@ pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
         Event::CheckpointRestored { head, .. } => {
             vec![format!("  goes on in another clone, at {}", short(head))]
         }
+        Event::LimitsChanged { .. } => vec!["  goes by other limits from here on".into()],
         Event::StepInterrupted { .. } => {
             vec!["  the last step was interrupted and is run again from its checkpoint".into()]
         }
