@@ -331,8 +331,10 @@ fn lost(seen: &Seen<'_>, before: &LoopRunStatus, status: &mut Owned, reason: &st
     status.release();
     let from = match (store, before.checkpoint.is_some()) {
         (CheckpointStore::Volume, _) => "goes on from its volume",
-        (CheckpointStore::Branch, true) => "goes on from the last checkpoint",
-        (CheckpointStore::Branch, false) => "begins anew, as there is no checkpoint yet",
+        (CheckpointStore::Branch | CheckpointStore::S3, true) => "goes on from the last checkpoint",
+        (CheckpointStore::Branch | CheckpointStore::S3, false) => {
+            "begins anew, as there is no checkpoint yet"
+        }
         (CheckpointStore::None, _) => "begins anew, as spec.checkpoint.store is None",
     };
     let pause = standing::pause(lost.attempts);

@@ -232,14 +232,18 @@ fn unprepared(pod: &Pod, now: Timestamp) -> Option<Trouble> {
         return None;
     }
     let name = pod.name_any();
-    let secret = pod
+    let mut secrets: Vec<String> = pod
         .spec
         .iter()
         .flat_map(|spec| spec.volumes.iter().flatten())
-        .find_map(|volume| volume.secret.as_ref()?.secret_name.clone());
-    let remedy = match secret {
-        Some(secret) => format!("check that Secret {secret} exists in the namespace"),
-        None => "the node's network may be broken".to_owned(),
+        .filter_map(|volume| volume.secret.as_ref()?.secret_name.clone())
+        .collect();
+    secrets.sort();
+    secrets.dedup();
+    let remedy = match secrets.as_slice() {
+        [] => "the node's network may be broken".to_owned(),
+        [secret] => format!("check that Secret {secret} exists in the namespace"),
+        several => format!("check that the Secrets {} exist in the namespace", several.join(", ")),
     };
     Some(trouble(
         "PodNotPrepared",

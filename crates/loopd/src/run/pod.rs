@@ -1,6 +1,7 @@
 //! The pod of a run: a pure function of the run and the images.
 
 mod containers;
+mod stores;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -41,6 +42,8 @@ pub(crate) fn pod(run: &LoopRun, attempt: u32, images: &Images<'_>) -> Pod {
     init.extend(claude.map(containers::claude));
     init.push(containers::gate(images));
     let secret = run.spec.repository.secret_ref.as_ref().map(|secret| secret.name.as_str());
+    let mut volumes = volumes::all(secret, claim.as_deref());
+    volumes.extend(stores::volumes(run));
     Pod {
         metadata: ObjectMeta {
             name: Some(names::pod(&run.name_any(), &run.uid().unwrap_or_default(), attempt)),
@@ -66,7 +69,7 @@ pub(crate) fn pod(run: &LoopRun, attempt: u32, images: &Images<'_>) -> Pod {
             }),
             service_account_name: Some(names::RUN_ROLE.into()),
             termination_grace_period_seconds: Some(GRACE_SECONDS),
-            volumes: Some(volumes::all(secret, claim.as_deref())),
+            volumes: Some(volumes),
             ..Default::default()
         }),
         status: None,
