@@ -198,7 +198,8 @@ fn text(output: &[u8]) -> String {
     String::from_utf8_lossy(output).trim().to_owned()
 }
 
-fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
+/// Runs git in a folder; gives what it prints.
+pub(super) fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
     git_with(folder, arguments, b"", OUTPUT).map(|output| String::from_utf8_lossy(&output).into_owned())
 }
 
