@@ -13,6 +13,7 @@ mod place;
 mod policies;
 mod refusals;
 mod rights;
+mod stores;
 mod wishes;
 mod worktrunk;
 mod writes;
