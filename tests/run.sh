@@ -120,6 +120,23 @@ worktrunk_command() {
   missing "worktrunk 0.67.0; its crate was not reached, or could not be built"
   return 1
 }
+# A server of S3, in the same way.
+s3_server() {
+  LOOP_TEST_S3=${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/agentloop-tests/s3s-fs-0.14.1-static/bin/s3s-fs
+  export LOOP_TEST_S3
+  [ ! -x "$LOOP_TEST_S3" ] || return 0
+  place=${LOOP_TEST_S3%/bin/s3s-fs} new=${LOOP_TEST_S3%/bin/s3s-fs}.$$
+  rm -rf "$new" && mkdir -p "$new" && say "building s3s-fs 0.14.1" &&
+    CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_STRIP=symbols RUSTFLAGS='-C target-feature=+crt-static' \
+      cargo install s3s-fs --version 0.14.1 --locked --debug --features binary \
+      --target x86_64-unknown-linux-gnu --root "$new" >"$new/build.log" 2>&1 && "$new/bin/s3s-fs" --version >>"$new/build.log" 2>&1 &&
+    { [ -e "$place" ] || mv "$new" "$place"; } && { rm -rf "$new"; return 0; }
+  tail -n 20 "$new/build.log" >&2 || :
+  rm -rf "$new"
+  unset LOOP_TEST_S3
+  missing "s3s-fs 0.14.1; its crate was not reached, or could not be built"
+  return 1
+}
 worktrunk() {
   # Without it, what follows from a missing or broken one is tested all the same.
   worktrunk_command || :
@@ -140,8 +157,9 @@ cluster() {
   fi
   [ "$(id -u)" = 0 ] || [ -n "${LOOP_TEST_KUBECONFIG:-}" ] ||
     { missing "root, for a node of its own, or a cluster in LOOP_TEST_KUBECONFIG"; return 1; }
-  # Without it, the tests that need it say so.
+  # Without them, the tests that need them say so.
   worktrunk_command || :
+  s3_server || :
   target=x86_64-unknown-linux-gnu
   RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --quiet --target $target -p loopd -p loop-runner &&
     cargo test --release --quiet -p loop-tests --test cluster --no-run || return 1

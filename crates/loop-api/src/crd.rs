@@ -61,7 +61,7 @@ fn finish(schema: &mut Value) {
     // A client that compares generations then knows that nobody has looked at the object yet (kstatus).
     schema["properties"]["status"]["default"] = json!({"observedGeneration": -1});
     for (path, rule) in rules::all() {
-        if let Some(node) = at(schema, path) {
+        if let Some(node) = at(schema, &path) {
             let rules = &mut node["x-kubernetes-validations"];
             match rules.as_array_mut() {
                 Some(rules) => rules.push(rule),

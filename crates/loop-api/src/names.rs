@@ -28,18 +28,34 @@ pub const EXIT_PAUSED: i32 = 75;
 pub const EXIT_LOST: i32 = 76;
 /// What a variable in the agent's container begins with whose rest is the name of one that agents alone get.
 pub const CREDENTIAL: &str = "LOOP_CREDENTIAL_";
+/// Where the sidecar finds the keys of the Secret for checkpoints in a bucket, and for records in one.
+pub const CHECKPOINT_SECRET: &str = "/run/secrets/checkpoint";
+/// See [`CHECKPOINT_SECRET`].
+pub const ARTIFACT_SECRET: &str = "/run/secrets/artifacts";
+/// Where it finds the claim for records.
+pub const RECORDS: &str = "/records";
 /// The most characters of a run's name: with a suffix it must still fit a label.
 pub const NAME_LIMIT: usize = 50;
 
 /// Name of an attempt's pod: no two runs and no two attempts share one.
 pub fn pod(run: &str, uid: &str, attempt: u32) -> String {
+    format!("{}-{attempt}", record(run, uid))
+}
+
+/// Folder of a run's record on a claim that several share.
+pub fn record(run: &str, uid: &str) -> String {
     let short: String = uid.chars().filter(char::is_ascii_hexdigit).take(5).collect();
-    format!("{run}-{short}-{attempt}")
+    format!("{run}-{short}")
 }
 
 /// Claim of the volume that a run keeps its checkpoints on.
 pub fn claim(run: &str) -> String {
     format!("{run}-checkpoint")
+}
+
+/// Whether a claim is one that runs keep their checkpoints on, by its name.
+pub fn is_claim(name: &str) -> bool {
+    name.ends_with("-checkpoint")
 }
 
 /// Ref of a run's checkpoints on its remote. No branch, so that nothing that watches branches is started by it.

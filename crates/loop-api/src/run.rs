@@ -4,6 +4,7 @@ mod lifecycle;
 mod queue;
 pub(crate) mod spec;
 mod status;
+mod store;
 
 pub use lifecycle::{Checkpoint, CheckpointStore, LIFECYCLE_FIELDS, RunState, VolumeRequest};
 pub use queue::{QueuePolicy, QueueSettings};
@@ -16,6 +17,7 @@ pub use status::{
     CheckpointStatus, Condition, LoopRunStatus, LostAttempts, PostmortemStatus, Progress, RunResult,
     StepSummary, UsageStatus, WorktreeStatus,
 };
+pub use store::{ArtifactStore, ClaimReference, S3Bucket};
 
 use serde::{Deserialize, Serialize};
 

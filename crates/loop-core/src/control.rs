@@ -45,14 +45,25 @@ pub struct Control {
     pub signals: Signals,
     /// Folder in which a cancel request appears.
     pub run: RunDir,
-    /// Epoch milliseconds; `None` without a deadline.
-    pub deadline: Option<i64>,
+    /// When the run began, in epoch milliseconds.
+    pub started: i64,
+    /// How long it may take; `None` without a deadline.
+    pub deadline_seconds: Option<u32>,
 }
 
 impl Control {
     /// The same between two steps, where a pause is due at once.
     pub fn stop_at_boundary(&self) -> Option<Stop> {
         self.stop().or_else(|| self.run.pause_requested().map(|_| Stop::Pause))
+    }
+
+    /// The deadline that the user wants by now: one that is changed during a step counts for that step too.
+    fn deadline(&self) -> Option<u32> {
+        let wanted = || {
+            let limits: serde_json::Value = serde_json::from_slice(&self.run.limits_requested()?).ok()?;
+            u32::try_from(limits["activeDeadlineSeconds"].as_u64()?).ok()
+        };
+        wanted().or(self.deadline_seconds)
     }
 
     /// Whether something wants the run to stop now.
@@ -66,6 +77,7 @@ impl Control {
         if self.run.pause_requested().is_some_and(|since| since >= PAUSE_PATIENCE) {
             return Some(Stop::Pause);
         }
-        self.deadline.filter(|deadline| now_ms() >= *deadline).map(|_| Stop::Deadline)
+        let deadline = self.deadline()?;
+        (now_ms() >= self.started + i64::from(deadline) * 1000).then_some(Stop::Deadline)
     }
 }

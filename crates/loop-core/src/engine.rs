@@ -258,7 +258,8 @@ impl<'a> Engine<'a> {
             marker: uid.to_owned(),
             links: host.links.clone(),
         };
-        let control = Control { signals: host.signals.clone(), run: run.clone(), deadline: None };
+        let control =
+            Control { signals: host.signals.clone(), run: run.clone(), started: 0, deadline_seconds: None };
         let user = Git::user(&root).with(exec::ENGINE_MARKER, uid);
         let identity = identity(&user, &host.environment);
         let mut engine = Self {
@@ -348,9 +349,7 @@ impl<'a> Engine<'a> {
                 self.turn = None;
                 self.run.clear_pause();
             }
-            if self.state().phase == RunPhase::Running {
-                self.heed_limits()?;
-            }
+            self.heed_limits()?;
             match next(self.state(), now_ms()) {
                 Next::Record(event) => self.append(event)?,
                 Next::Analyze(reason) => self.analyze(&reason)?,

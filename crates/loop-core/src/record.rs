@@ -13,7 +13,7 @@ mod text;
 mod tsv;
 mod write;
 
-pub use files::{bring_back, copy_folder, file, folder};
+pub use files::{bring_back, copy_folder, file, folder, list};
 pub use log::{RunLog, log_line};
 pub use log_name::{log_name, raw_name, tail_name};
 pub use report::report;

@@ -179,14 +179,29 @@ impl RunDir {
         replace_file(&self.path.join("limits"), limits.to_string().as_bytes())
     }
 
-    /// Limits that somebody asked for.
+    /// Limits that somebody asked for and that nobody has taken yet.
     pub fn limits_requested(&self) -> Option<Vec<u8>> {
         fs::read(self.path.join("limits")).ok()
     }
 
-    /// Forgets them, once the run has taken note.
+    /// Takes them, so that those which come later are not forgotten with them; again, until they are cleared.
+    pub fn take_limits(&self) -> Option<Vec<u8>> {
+        let taken = self.path.join("limits.taken");
+        if !taken.exists() {
+            fs::rename(self.path.join("limits"), &taken).ok()?;
+        }
+        fs::read(taken).ok()
+    }
+
+    /// Forgets those that were taken, once the run has noted them.
+    pub fn clear_taken_limits(&self) {
+        let _ = fs::remove_file(self.path.join("limits.taken"));
+    }
+
+    /// Forgets all that were asked for.
     pub fn clear_limits(&self) {
         let _ = fs::remove_file(self.path.join("limits"));
+        self.clear_taken_limits();
     }
 
     /// Forgets the request, once the run has taken note.

@@ -14,12 +14,18 @@ pub mod toolchain;
 const LAST_WORDS: &str = "/dev/termination-log";
 
 /// What the system and git say when there is no room for a file.
-const NO_SPACE: &str = "No space left on device";
+const NO_SPACE: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
+
+/// Whether these words say that there is no room here; what a remote says of itself is marked.
+fn is_full(words: &str) -> bool {
+    let here = |part: &str| !part.contains("remote:");
+    words.split("; ").any(|part| here(part) && NO_SPACE.iter().any(|said| part.contains(said)))
+}
 
 /// Words on a volume of the run's own that is full, with what to do; `claim` is its name. Without one the disk of the node
 /// is full, and another node may have room.
 pub fn full(words: &str, claim: Option<&str>) -> Option<String> {
-    let claim = claim.filter(|_| words.contains(NO_SPACE))?;
+    let claim = claim.filter(|_| is_full(words))?;
     Some(format!(
         "{words}: the volume of the run is full; have claim {claim} ask for more, if its storage class can expand it, or make \
          the run anew with a larger spec.checkpoint.volume.size"
@@ -57,6 +63,8 @@ mod tests {
                 .is_some_and(|said| said.contains("have claim login-checkpoint ask"))
         );
         assert_eq!(full(words, None), None);
+        let theirs = "git push: error: failed; remote: fatal: No space left on device";
+        assert_eq!(full(theirs, Some("login-checkpoint")), None);
         assert_eq!(full("git clone: not found", Some("login-checkpoint")), None);
     }
 }

@@ -1,11 +1,17 @@
 //! The sidecar: the only container of the pod with the API token and the git credential. It clones before the loop begins,
 //! pushes what the loop asks for, and tells the cluster how the run stands.
 
+mod artifacts;
+mod bucket;
+mod bundle;
 pub mod checkpoint;
 pub mod credentials;
 pub mod git;
+mod https;
+mod keep;
 pub mod publish;
 mod serve;
+mod stored;
 mod wish;
 
 use std::time::{Duration, Instant};
@@ -13,7 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow};
 use kube::Client;
 use loop_api::names;
-use loop_api::run::{CheckpointStatus, CheckpointStore, LoopRun};
+use loop_api::run::{CheckpointStatus, LoopRun};
 use loop_core::machine::State;
 use loop_core::store::{Store, replace_file};
 use serde_json::json;
@@ -21,7 +27,7 @@ use serde_json::json;
 use crate::mailbox::Mailbox;
 use crate::place::Place;
 use crate::say;
-use checkpoint::Keeper;
+use artifacts::Artifacts;
 use git::Origin;
 use publish::Publisher;
 use serve::Sidecar;
@@ -93,25 +99,15 @@ pub async fn run(place: &Place, whose: &Whose) -> Result<()> {
     let store = Store::at(place.data());
     std::fs::create_dir_all(place.data().join("repos"))?;
     let run = store.run(&whose.uid);
-    let mut keeper = None;
-    if wanted.spec.checkpoint.store == CheckpointStore::Branch {
-        let tip = tried("asked for its checkpoints", || origin.fetch(&reference)).await?;
-        let known: Option<CheckpointStatus> =
-            serde_json::from_value(object.data["status"]["checkpoint"].clone()).ok();
-        let known = known.map(|known| known.commit);
-        if let Some(commit) = known.as_ref().filter(|_| !run.journal().exists()) {
-            if !origin.has(commit) {
-                return Err(Refused(format!(
-                    "the run cannot go on from its checkpoint, for the remote no longer has {commit} on {reference}; make \
-                     the run anew, or bring that ref back"
-                ))
-                .into());
-            }
-            checkpoint::restore(&origin, &run, commit).map_err(|reason| anyhow!(reason))?;
-        }
-        keeper = Some(Keeper::new(&whose.uid, tip, known));
-    }
+    let artifacts = Artifacts::new(&wanted.spec.artifacts, whose);
+    // In a pod in which everything has begun, a store that is away for a while is none that will not do.
     let first = !place.ready().exists();
+    if let Some(artifacts) = artifacts.as_ref().filter(|_| first) {
+        artifacts.probe(&plain).await.map_err(Refused)?;
+    }
+    let known: Option<CheckpointStatus> =
+        serde_json::from_value(object.data["status"]["checkpoint"].clone()).ok();
+    let keep = keep::set_up(&wanted.spec.checkpoint, &origin, (place, whose), &run, known).await?;
     if first {
         // On a volume, what an earlier pod was asked for is not this one's to do.
         Mailbox::of(place).clear();
@@ -119,10 +115,18 @@ pub async fn run(place: &Place, whose: &Whose) -> Result<()> {
     // What the user wished of an earlier pod; the wishes of now are told when they are known.
     run.clear_pause();
     run.clear_cancel();
+    // A journal that is there may have begun with others; the engine sees whether they are.
+    run.clear_limits();
+    let limits = plain["spec"]["limits"].clone();
+    if run.journal().exists() && !limits.is_null() {
+        run.request_limits(&limits)?;
+    }
     replace_file(&place.object(), &serde_json::to_vec(&plain)?)?;
     let found = std::fs::metadata(run.journal()).map_or(0, |facts| facts.len());
-    let mut sidecar = Sidecar::new(origin, run.clone(), publisher, keeper, Some(found).filter(|_| first));
-    let wishes = tokio::spawn(wish::follow(sidecar.runs(), whose.name.clone(), whose.uid.clone(), run));
+    let mut sidecar =
+        Sidecar::new(origin, run.clone(), publisher, (keep, artifacts), Some(found).filter(|_| first));
+    let identity = (whose.name.clone(), whose.uid.clone());
+    let wishes = tokio::spawn(wish::follow(sidecar.runs(), identity, run, limits));
     replace_file(&place.ready(), b"")?;
     let served = sidecar.serve(&Mailbox::of(place)).await;
     wishes.abort();
@@ -153,8 +157,9 @@ async fn wait(reason: &str, pause: Duration) {
 /// Asks what nothing can begin without.
 async fn tried<T>(what: &str, question: impl Fn() -> Result<T, String>) -> Result<T> {
     ask(None, question).await.map_err(|reason| {
-        if reason.contains(crate::NO_SPACE) {
-            return anyhow!("the repository cannot be {what}, {reason}");
+        if crate::is_full(&reason) {
+            return Refused(format!("the repository cannot be {what}, for there is no room: {reason}"))
+                .into();
         }
         let words = format!(
             "the repository cannot be {what}, {reason}; look at spec.repository and the Secret that it names"

@@ -96,6 +96,8 @@ pub(crate) struct Context {
     admitted: Mutex<BTreeMap<String, u32>>,
     /// Attempts whose pod this process has made, with all that belongs to it, by the uid of their run.
     made: Mutex<BTreeMap<String, u32>>,
+    /// Runs whose template will not do, by uid: they wait for nobody's slot.
+    unfit: Mutex<BTreeSet<String>>,
     /// Namespaces that have account and role.
     prepared: Mutex<BTreeSet<String>>,
     /// Errors in a row, and when the next try is due.
@@ -121,7 +123,7 @@ impl Context {
         wake: UnboundedSender<ObjectRef<Guarded>>,
     ) -> Self {
         let (admitted, prepared, failures) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let made = Mutex::default();
+        let (made, unfit) = (Mutex::default(), Mutex::default());
         let waiting = pods.clone();
         let listed = async move { waiting.wait_until_ready().await.is_ok() }.boxed().shared();
         let fence = Fence::new(settings.policies.clone());
@@ -138,6 +140,7 @@ impl Context {
             fence,
             admitted,
             made,
+            unfit,
             prepared,
             failures,
         }
@@ -152,6 +155,17 @@ impl Context {
     pub(crate) fn made(&self, run: &LoopRun, attempt: u32) {
         let Some(uid) = run.uid() else { return };
         lock(&self.made).insert(uid, attempt);
+    }
+
+    /// Remembers whether the template of a run will not do.
+    pub(crate) fn unfit(&self, run: &LoopRun, unfit: bool) {
+        let Some(uid) = run.uid() else { return };
+        let mut known = lock(&self.unfit);
+        if unfit {
+            known.insert(uid);
+        } else {
+            known.remove(&uid);
+        }
     }
 
     /// Waits until the pods have been listed; says whether they were.
@@ -266,11 +280,12 @@ impl Context {
             if admitted.get(&uid).is_some_and(shown) || standing::of(run, now) == Standing::Rests {
                 admitted.remove(&uid);
             }
-            let able = self.settings.images(run).is_some();
+            let able = self.settings.images(run).is_some() && !lock(&self.unfit).contains(&uid);
             entries.push(Entry::of(run, pods, admitted.contains_key(&uid), able, now));
         }
         admitted.retain(|uid, _| known.contains(uid));
         lock(&self.made).retain(|uid, _| known.contains(uid));
+        lock(&self.unfit).retain(|uid| known.contains(uid));
         let alive = of_run.iter().filter(|(_, pods)| pods.alive);
         entries.extend(alive.map(|(uid, _)| Entry::orphan(uid)));
         (runs, entries)

@@ -22,7 +22,7 @@ use loop_api::crd::LoopRun;
 use tracing::{info, warn};
 
 use crate::context::Context;
-use decide::{Seen, Step, decide};
+use decide::{Gap, Seen, Step, decide};
 pub(crate) use pod::Images;
 use standing::Standing;
 use status::Owned;
@@ -101,13 +101,13 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
     let standing = standing::of(&run, now);
     let waits = standing == Standing::Wants && !alive;
     let starts = waits || (standing == Standing::Attempt && before.pod_uid.is_empty());
-    let gap = if starts { context.gap().await? } else { None };
+    let gap = if starts { gap(context, &run, images.as_ref()).await? } else { None };
     let seen = Seen {
         run: &run,
         pod: pod.as_deref(),
         able: images.is_some(),
         turn: waits && images.is_some() && gap.is_none() && context.take_turn(&run),
-        gap: gap.as_deref(),
+        gap: gap.as_ref(),
         slots: context.settings.slots,
         ttl: context.settings.ttl,
     };
@@ -134,6 +134,20 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
         _ => {}
     }
     Ok(Looked::Done(decision.again))
+}
+
+/// What stands in the way of a start of this run: what is missing for all, or its own template.
+async fn gap(context: &Context, run: &LoopRun, images: Option<&Images<'_>>) -> Result<Option<Gap>, Error> {
+    if let Some(message) = context.gap().await? {
+        return Ok(Some(Gap { reason: "PoliciesMissing", message }));
+    }
+    let Some(images) = images.filter(|_| run.spec.pod_template_ref.is_some()) else { return Ok(None) };
+    let unfit = match apply::wanted(&context.client, run, 1, images).await {
+        Err(unfit @ apply::Error::Template { .. }) => Some(unfit.to_string()),
+        other => other.map(|_| None)?,
+    };
+    context.unfit(run, unfit.is_some());
+    Ok(unfit.map(|message| Gap { reason: "PodTemplateUnfit", message }))
 }
 
 /// The run with its pod. A pod that is over or gone may have told its result a moment before, so then both are asked

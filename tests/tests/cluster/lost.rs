@@ -6,7 +6,7 @@ use std::process::Command;
 use loop_tests::{HONEST, PROJECT};
 
 use super::disk::Disk;
-use super::place::{Place, is_ours, say, until, work};
+use super::place::{Place, is_ours, manifest, say, until, work};
 use super::refusals::says;
 
 /// Processes of a pod on this machine whose command begins like this; none where the cluster is elsewhere.
@@ -37,11 +37,7 @@ fn status(place: &Place, run: &str, path: &str) -> String {
 
 /// Kills something of a run when its step of this name begins.
 fn lose(place: &Place, run: &str, step: &str, what: &str) {
-    until(&format!("{run}: {step} begins"), || {
-        let label = format!("agentloop.dev/run={run}");
-        let log = place.kubectl(&["logs", "-l", &label, "-c", "runner", "--tail=-1"], "").1;
-        log.contains(&format!("{step} begins"))
-    });
+    until(&format!("{run}: {step} begins"), || place.log(run).contains(&format!("{step} begins")));
     let uid = status(place, run, "/podUID");
     let pod = status(place, run, "/podName");
     say(&format!("{run}: {what} of {pod} is killed"));
@@ -87,7 +83,11 @@ fn whatever_is_killed_the_run_goes_on_and_comes_to_the_same_tree() {
     let mut trees = Vec::new();
     for some in cases.chunks(3) {
         for (run, ..) in some {
-            place.run(run, &work(run).replace("sh check.sh", "sleep 2; sh check.sh"));
+            // One of them from a clone that has nothing below the commit it begins at.
+            let depth = u32::from(*run == "pod-late");
+            let url = "url: \"git://demo-git/tally.git\"";
+            let work = work(run).replace("sh check.sh", "sleep 2; sh check.sh");
+            place.apply(&manifest(run, &work).replace(url, &format!("{url}, checkout: {{depth: {depth}}}")));
         }
         for (run, step, what) in some {
             lose(&place, run, step, what);

@@ -15,6 +15,7 @@ mod policies;
 mod refusals;
 mod rights;
 mod speed;
+mod stores;
 mod templates;
 mod wishes;
 mod worktrunk;

@@ -150,7 +150,8 @@ impl Place {
         self.git(&["tag", "go", "main"]);
     }
 
-    fn project_that(&self, first: &str) {
+    /// The same with an agent that does this before each step of its work.
+    pub(crate) fn project_that(&self, first: &str) {
         let (reviewer, rest) = HONEST.split_once("exit 0; fi\n").expect("it reviews first");
         let agent = format!("{reviewer}exit 0; fi\n{first}\n{rest}");
         let mut files = PROJECT.to_vec();
@@ -176,6 +177,12 @@ impl Place {
             );
             now == phase
         });
+    }
+
+    /// What the runners of a run have said so far.
+    pub(crate) fn log(&self, run: &str) -> String {
+        let label = format!("agentloop.dev/run={run}");
+        self.kubectl(&["logs", "-l", &label, "-c", "runner", "--tail=-1"], "").1
     }
 
     /// Names of the pods of a run.

@@ -54,14 +54,14 @@ fn a_service_is_there_for_agent_and_gates_and_a_template_that_asks_too_much_is_r
     };
     // Not there yet, then too much, then right: the same run goes on.
     run("served");
-    says(&place, "served", "Reconciling", "PodTemplate team of spec.podTemplateRef is not in the namespace");
+    says(&place, "served", "Stalled", "PodTemplate team of spec.podTemplateRef is not in the namespace");
     // Pod Security warns of that one.
     let greedy = TEMPLATE.replace("    volumes: [", "    hostNetwork: true\n    volumes: [");
     assert!(place.kubectl(&["apply", "-f", "-"], &greedy).0);
     says(
         &place,
         "served",
-        "Reconciling",
+        "Stalled",
         "has hostNetwork, which the pod of a run does not take over; put that right",
     );
     assert!(place.pods_of("served").is_empty());

@@ -5,6 +5,7 @@ mod cancel;
 mod creation;
 mod cut;
 mod far;
+mod limits;
 mod random;
 mod scenario;
 mod signal;

@@ -3,8 +3,13 @@
 use serde_json::{Map, Value, json};
 
 /// Fields that a user has to give, by the path of their object.
-pub(super) const REQUIRED: &[(&str, &[&str])] =
-    &[("spec", &["repository", "task"]), ("spec.repository", &["url"])];
+pub(super) const REQUIRED: &[(&str, &[&str])] = &[
+    ("spec", &["repository", "task"]),
+    ("spec.repository", &["url"]),
+    ("spec.checkpoint.s3", &["bucket"]),
+    ("spec.artifacts.s3", &["bucket"]),
+    ("spec.artifacts.volume", &["claimName"]),
+];
 
 /// Lists whose items are known by one of their fields.
 pub(super) const MAPS: &[(&str, &str)] = &[("spec.gates", "name"), ("status.conditions", "type")];
@@ -56,6 +61,17 @@ const MOST: &[(&str, u64)] = &[
     ("spec.checkpoint.volume.size", 32),
     ("spec.checkpoint.volume.storageClassName", 253),
     ("spec.podTemplateRef.name", 253),
+    ("spec.checkpoint.s3.bucket", 63),
+    ("spec.checkpoint.s3.prefix", 255),
+    ("spec.checkpoint.s3.endpoint", 512),
+    ("spec.checkpoint.s3.region", 63),
+    ("spec.checkpoint.s3.secretRef.name", 253),
+    ("spec.artifacts.s3.bucket", 63),
+    ("spec.artifacts.s3.prefix", 255),
+    ("spec.artifacts.s3.endpoint", 512),
+    ("spec.artifacts.s3.region", 63),
+    ("spec.artifacts.s3.secretRef.name", 253),
+    ("spec.artifacts.volume.claimName", 253),
     ("spec.retry", 1000),
     ("spec.ttlSecondsAfterFinished", COUNT),
     ("status.conditions", 16),
@@ -66,7 +82,7 @@ const MOST: &[(&str, u64)] = &[
     ("status.conditions[].lastTransitionTime", 40),
     ("status.podName", 253),
     ("status.podUID", 64),
-    ("status.checkpoint.ref", 255),
+    ("status.checkpoint.ref", 1024),
     ("status.checkpoint.commit", 64),
     ("status.startTime", 40),
     ("status.completionTime", 40),
@@ -97,6 +113,9 @@ const FROM_ONE: &[&str] = &[
     "spec.gates[].run",
     "spec.checkpoint.volume.size",
     "spec.podTemplateRef.name",
+    "spec.checkpoint.s3.secretRef.name",
+    "spec.artifacts.s3.secretRef.name",
+    "spec.artifacts.volume.claimName",
     "spec.loop.iterations",
     "spec.limits.activeDeadlineSeconds",
     "spec.limits.tokens",

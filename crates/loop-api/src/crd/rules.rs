@@ -8,6 +8,34 @@ use crate::names::NAME_LIMIT;
 const ADDRESS: &str = "self.matches('^(https?|ssh|git|file)://[^-].*$') || (!self.contains('://') && \
     self.matches('^([A-Za-z0-9_][A-Za-z0-9_.-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*:[^:].*$'))";
 
+/// A name of an object in Kubernetes.
+const CLAIM: &str = "self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')";
+
+/// Objects that name a bucket.
+const BUCKETS: [&str; 2] = ["spec.checkpoint.s3", "spec.artifacts.s3"];
+
+/// Fields of theirs, with rule and message.
+const OF_A_BUCKET: &[(&str, &str, &str)] = &[
+    (
+        "bucket",
+        "self.matches('^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$')",
+        "must be the name of a bucket: 3 to 63 lower case letters, digits, '-' and '.'",
+    ),
+    (
+        "prefix",
+        "self.matches('^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$') && !self.matches('(^|/)[.][.]?(/|$)')",
+        "must be a folder in the bucket, such as agentloop/team-a: names of letters, digits, '-', '_' and '.', with '/' \
+         between them",
+    ),
+    (
+        "endpoint",
+        "self.matches('^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._/-]*)?$')",
+        "must be an https or http URL of the service without the bucket, a name or a password, such as \
+         https://minio.example:9000",
+    ),
+    ("region", "self.matches('^[a-z0-9-]+$')", "must be the name of a region, such as eu-central-1"),
+];
+
 /// Rule and message, by the path of what `self` is.
 const RULES: &[(&str, &str, &str)] = &[
     (
@@ -20,6 +48,13 @@ const RULES: &[(&str, &str, &str)] = &[
         "!self.matches('^[a-z]+://[^/@]*:[^/@]*@')",
         "leave the password out of spec.repository.url, where everybody can read it: put it into a Secret with the keys \
          username and password, and name that in spec.repository.secretRef",
+    ),
+    (
+        "spec",
+        "!has(self.agent) || !has(self.agent.secretRef) || !has(self.repository.secretRef) || \
+         self.agent.secretRef.name != self.repository.secretRef.name",
+        "spec.agent.secretRef names the Secret of the repository, by which the agent could push: put the credential of the \
+         model into a Secret of its own",
     ),
     (
         "spec.task",
@@ -47,6 +82,29 @@ const RULES: &[(&str, &str, &str)] = &[
         "spec.checkpoint",
         "!has(self.volume) || (has(self.store) && self.store == 'Volume')",
         "spec.checkpoint.volume belongs to the store Volume: set spec.checkpoint.store to Volume, or leave the volume out",
+    ),
+    (
+        "spec.checkpoint",
+        "(has(self.store) && self.store == 'S3') == has(self.s3)",
+        "spec.checkpoint.s3 names the bucket of the store S3, and belongs to that store alone: give both, store: S3 and \
+         s3: {bucket: NAME}, or neither",
+    ),
+    (
+        "spec.artifacts",
+        "(has(self.store) && self.store == 'S3') == has(self.s3)",
+        "spec.artifacts.s3 names the bucket of the store S3, and belongs to that store alone: give both, store: S3 and \
+         s3: {bucket: NAME}, or neither",
+    ),
+    (
+        "spec.artifacts",
+        "(has(self.store) && self.store == 'Volume') == has(self.volume)",
+        "spec.artifacts.volume names the claim of the store Volume, and belongs to that store alone: give both, store: \
+         Volume and volume: {claimName: NAME}, or neither",
+    ),
+    (
+        "spec.artifacts.volume.claimName",
+        CLAIM,
+        "spec.artifacts.volume.claimName must be the name of a claim, such as records",
     ),
     (
         "spec.checkpoint.volume.size",
@@ -86,9 +144,9 @@ const FIXED: [&str; 13] = [
 ];
 
 /// Every rule, by the path of the node it is put on.
-pub(super) fn all() -> Vec<(&'static str, Value)> {
+pub(super) fn all() -> Vec<(String, Value)> {
     let mut rules = vec![(
-        "",
+        String::new(),
         json!({
             "rule": format!("size(self.metadata.name) <= {NAME_LIMIT}"),
             "message": format!(
@@ -97,10 +155,17 @@ pub(super) fn all() -> Vec<(&'static str, Value)> {
         }),
     )];
     for (path, rule, message) in RULES {
-        rules.push((path, json!({"rule": rule, "message": message})));
+        rules.push(((*path).to_owned(), json!({"rule": rule, "message": message})));
+    }
+    for bucket in BUCKETS {
+        for (field, rule, message) in OF_A_BUCKET {
+            let path = format!("{bucket}.{field}");
+            let message = format!("{path} {message}");
+            rules.push((path, json!({"rule": rule, "message": message})));
+        }
     }
     for (rule, message) in CHANGES {
-        rules.push(("spec", json!({"rule": rule, "message": message})));
+        rules.push(("spec".into(), json!({"rule": rule, "message": message})));
     }
     for field in FIXED {
         let message =
@@ -110,7 +175,7 @@ pub(super) fn all() -> Vec<(&'static str, Value)> {
         let name = if field == "loop" { "__loop__" } else { field };
         let (new, old) = (format!("self.{name}"), format!("oldSelf.{name}"));
         let rule = format!("has({new}) == has({old}) && (!has({new}) || {new} == {old})");
-        rules.push(("spec", json!({"rule": rule, "message": message})));
+        rules.push(("spec".into(), json!({"rule": rule, "message": message})));
     }
     rules
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::S3Bucket;
+
 /// What is to become of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
@@ -25,6 +27,9 @@ pub struct Checkpoint {
     /// The claim that is made for the store Volume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volume: Option<VolumeRequest>,
+    /// The bucket for the store S3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub s3: Option<S3Bucket>,
 }
 
 /// Where checkpoints are kept.
@@ -36,6 +41,8 @@ pub enum CheckpointStore {
     Branch,
     /// On a volume that follows the run, with everything that is not committed.
     Volume,
+    /// In a bucket, with everything that is not committed.
+    S3,
     /// Nowhere: a run that loses its pod begins anew.
     None,
 }

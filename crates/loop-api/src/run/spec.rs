@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "crd")]
 use super::LoopRunStatus;
-use super::{Checkpoint, RunState, is_default};
+use super::{ArtifactStore, Checkpoint, ClaimReference, RunState, S3Bucket, is_default};
 
 /// What a run is asked to do and by which rules. Unknown fields are refused, so a typo is never silent.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -103,7 +103,7 @@ pub struct Checkout {
 }
 
 /// A Secret in the namespace of the run.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SecretReference {
@@ -474,10 +474,26 @@ pub struct Artifacts {
     pub mode: ArtifactMode,
     /// Whether `summary.json` is written (CFG-39).
     pub summary: bool,
+    /// On a cluster: where the whole of it is kept beside the `ConfigMaps` with summary, evidence and reports, which every
+    /// run has; absent = nowhere, `ConfigMap`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub store: ArtifactStore,
+    /// The claim for the store Volume.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume: Option<ClaimReference>,
+    /// The bucket for the store S3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub s3: Option<S3Bucket>,
 }
 
 impl Default for Artifacts {
     fn default() -> Self {
-        Self { mode: ArtifactMode::Mirror, summary: true }
+        Self {
+            mode: ArtifactMode::Mirror,
+            summary: true,
+            store: ArtifactStore::ConfigMap,
+            volume: None,
+            s3: None,
+        }
     }
 }

@@ -34,7 +34,7 @@ pub struct LoopRunStatus {
     /// On a cluster: the `spec.retry` that the current attempt answers.
     #[serde(skip_serializing_if = "is_default")]
     pub observed_retry: u32,
-    /// On a cluster: the last checkpoint on the remote; absent before the first one, and with other stores.
+    /// On a cluster: the last checkpoint on the remote or in the bucket; absent before the first one, and with other stores.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<CheckpointStatus>,
     /// How far the loop is.
@@ -56,7 +56,8 @@ pub struct LoopRunStatus {
     pub postmortem: Option<PostmortemStatus>,
     /// The last ten steps, oldest first.
     pub steps: Vec<StepSummary>,
-    /// Folder with journal, logs and evidence.
+    /// Folder with journal, logs and evidence; on a cluster in the pod, or where spec.artifacts has it kept, such as
+    /// `s3://BUCKET/FOLDER` or `CLAIM:FOLDER`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub artifacts_path: String,
     /// RFC 3339; absent before the start.
@@ -185,7 +186,7 @@ pub struct LostAttempts {
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct CheckpointStatus {
-    /// Ref of the remote that it is on.
+    /// Ref of the remote that it is on, or the object in the bucket that holds it, as `s3://BUCKET/NAME`.
     #[serde(rename = "ref")]
     pub reference: String,
     /// Commit that holds the journal; the run branch is one of its parents.

@@ -1,6 +1,7 @@
 //! Limits that the user changes while the run is under way.
 
 use loop_api::journal::Event;
+use loop_api::phase::RunPhase;
 use loop_api::run::Limits;
 use loop_api::usage;
 use serde_json::Value;
@@ -8,9 +9,10 @@ use serde_json::Value;
 use super::{Engine, Error};
 
 impl Engine<'_> {
-    /// Goes by limits that the user has changed, if any were; called between two steps.
+    /// Goes by limits that the user has changed, if any were, between two steps.
     pub(super) fn heed_limits(&mut self) -> Result<(), Error> {
-        let Some(bytes) = self.run.limits_requested() else { return Ok(()) };
+        let deciding = self.state().phase == RunPhase::Running && self.state().open.is_none();
+        let Some(bytes) = deciding.then(|| self.run.take_limits()).flatten() else { return Ok(()) };
         match merged(&self.created.spec.limits, &bytes) {
             Ok(limits) if limits == self.created.spec.limits => {}
             Ok(limits) => {
@@ -20,14 +22,14 @@ impl Engine<'_> {
             }
             Err(reason) => self.observer.note(&format!("the changed limits are not gone by: {reason}")),
         }
-        self.run.clear_limits();
+        self.run.clear_taken_limits();
         Ok(())
     }
 
     /// When the run has to end, by its limits of now.
     pub(super) fn set_deadline(&mut self) {
-        let seconds = self.created.spec.limits.active_deadline_seconds;
-        self.control.deadline = seconds.map(|seconds| self.state().started_ms + i64::from(seconds) * 1000);
+        self.control.started = self.state().started_ms;
+        self.control.deadline_seconds = self.created.spec.limits.active_deadline_seconds;
     }
 }
 

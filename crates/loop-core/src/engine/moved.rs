@@ -25,17 +25,15 @@ impl Engine<'_> {
         }
         std::fs::create_dir_all(&self.setting.sandboxes)
             .map_err(|error| Error::Io { path: self.setting.sandboxes.clone(), error })?;
-        // Known by their ids, so it does not matter who brought them.
+        // Known by their ids, so it does not matter who brought them. What was not committed may have come along or not.
         self.trusted.import(&self.root, &head, "head")?;
-        self.trusted.keep(&[
-            ("start", &self.created.base_commit),
-            ("base", &facts.base_commit),
-            ("snapshot", &head),
-        ])?;
+        let snapshot = if self.user.commit(&snapshot)?.is_some() { snapshot } else { head.clone() };
+        self.trusted.import(&self.root, &snapshot, "snapshot")?;
+        self.trusted.keep(&[("start", &self.created.base_commit), ("base", &facts.base_commit)])?;
         let branch = format!("refs/heads/{}", facts.run_branch);
         let refs = format!("update {branch} {head}\nupdate {} {}\n", self.mark(), facts.base_commit);
         self.user.run_with(&["update-ref", "--stdin"], refs.as_bytes())?;
-        self.append(Event::CheckpointRestored { head: head.clone(), snapshot: head })
+        self.append(Event::CheckpointRestored { head, snapshot })
     }
 
     /// Whether the target is what a merge into it would give.

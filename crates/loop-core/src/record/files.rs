@@ -54,7 +54,7 @@ pub fn bring_back(run: &RunDir, created: &Created) {
 
 /// Names of all files of a record in its folder, relative to it and sorted, with their sizes. What is no part of the
 /// record is left out: the sums themselves, the lock, requests to cancel and pause, sandboxes, and what is half written.
-pub(super) fn list(folder: &Path) -> io::Result<Vec<(String, u64)>> {
+pub fn list(folder: &Path) -> io::Result<Vec<(String, u64)>> {
     let mut found = Vec::new();
     let mut folders = vec![(folder.to_owned(), String::new())];
     while let Some((path, prefix)) = folders.pop() {

@@ -58,31 +58,13 @@ impl Keeper {
     /// # Errors
     /// What git says; or that the clone does not have the work yet, if it `must`.
     pub fn save(&mut self, origin: &Origin, run: &RunDir, must: bool) -> Result<bool, String> {
-        let Ok(mut bytes) = fs::read(run.journal()) else { return Ok(false) };
-        if bytes.len() == self.kept {
-            return Ok(false);
-        }
-        if bytes.len() > MOST {
-            return Err(format!("the journal has {} bytes, more than a checkpoint can hold", bytes.len()));
-        }
-        let decoded = journal::decode(&bytes).map_err(|error| error.to_string())?;
-        bytes.truncate(usize::try_from(decoded.valid_bytes).unwrap_or(bytes.len()));
-        let events = decoded.records.iter().map(|record| (&record.ts, &record.event));
-        let state = State::replay(events).map_err(|error| error.to_string())?;
+        let Some(material) = material(run, self.kept)? else { return Ok(false) };
+        let Material { length, state, files } = material;
         // Without work there is nothing to go on from.
         let Some((_, head)) = super::work(&state) else { return Ok(false) };
         if !origin.has(&head) {
             // The engine hands it over a moment after it has taken it in.
             return if must { Err(format!("the clone does not have {head} yet")) } else { Ok(false) };
-        }
-        let kept = bytes.len();
-        let mut files = vec![(JOURNAL.to_owned(), bytes)];
-        let tail = state.last_implementation.as_ref().map(|(_, log)| record::tail_name(log));
-        for name in [NOTES.to_owned()].into_iter().chain(tail) {
-            let path = run.join(&name);
-            if fs::metadata(&path).is_ok_and(|facts| facts.len() <= MOST_BESIDE) {
-                files.extend(fs::read(&path).ok().map(|bytes| (name, bytes)));
-            }
         }
         let parents: Vec<&str> = [head.as_str()].into_iter().chain(self.tip()).collect();
         let commit = origin.commit(&files, &parents, "Checkpoint\n")?;
@@ -93,7 +75,7 @@ impl Keeper {
             self.tip = origin.fetch(&self.reference)?;
             return Err(format!("{} was moved meanwhile", self.reference));
         }
-        self.kept = kept;
+        self.kept = length;
         self.tip = Some(commit.clone());
         self.last = Some(commit);
         Ok(true)
@@ -112,6 +94,42 @@ impl Keeper {
             crate::say(&format!("the checkpoints could not be removed: {reason}"));
         }
     }
+}
+
+/// What a checkpoint of any store holds beside the work.
+#[derive(Debug)]
+pub(super) struct Material {
+    /// Bytes of the journal.
+    pub(super) length: usize,
+    /// The run as that journal tells it.
+    pub(super) state: State,
+    /// The journal, and what the next step reads beside it.
+    pub(super) files: Vec<(String, Vec<u8>)>,
+}
+
+/// Reads it, if the journal is another one than that of so many bytes.
+pub(super) fn material(run: &RunDir, kept: usize) -> Result<Option<Material>, String> {
+    let Ok(mut bytes) = fs::read(run.journal()) else { return Ok(None) };
+    if bytes.len() == kept {
+        return Ok(None);
+    }
+    if bytes.len() > MOST {
+        return Err(format!("the journal has {} bytes, more than a checkpoint can hold", bytes.len()));
+    }
+    let decoded = journal::decode(&bytes).map_err(|error| error.to_string())?;
+    bytes.truncate(usize::try_from(decoded.valid_bytes).unwrap_or(bytes.len()));
+    let events = decoded.records.iter().map(|record| (&record.ts, &record.event));
+    let state = State::replay(events).map_err(|error| error.to_string())?;
+    let length = bytes.len();
+    let mut files = vec![(JOURNAL.to_owned(), bytes)];
+    let tail = state.last_implementation.as_ref().map(|(_, log)| record::tail_name(log));
+    for name in [NOTES.to_owned()].into_iter().chain(tail) {
+        let path = run.join(&name);
+        if fs::metadata(&path).is_ok_and(|facts| facts.len() <= MOST_BESIDE) {
+            files.extend(fs::read(&path).ok().map(|bytes| (name, bytes)));
+        }
+    }
+    Ok(Some(Material { length, state, files }))
 }
 
 /// Brings the journal of a checkpoint back, for a pod that has none.

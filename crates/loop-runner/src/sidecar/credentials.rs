@@ -15,7 +15,7 @@ const AUTHORITY: &str = "ca.crt";
 const IDENTITIES: [&str; 2] = ["identity", "ssh-privatekey"];
 const KNOWN_HOSTS: &str = "known_hosts";
 
-/// Seconds until a server has to answer, and that a connection may stand still.
+/// Seconds until a server of ssh has to answer, and that a connection over http may stand still.
 const SILENCE: u32 = 60;
 
 /// What a command of git that talks to the remote is given.
@@ -42,13 +42,13 @@ impl Access {
             ("http.lowSpeedTime".to_owned(), SILENCE.to_string()),
         ];
         let found = |key: &str| secret.join(key).exists();
+        let host = host(url);
         if found(PASSWORD) {
-            settings.push(("credential.helper".into(), helper(secret)));
+            settings.push((format!("credential.{host}.helper"), helper(secret)));
         }
         if found(TOKEN) {
             let token =
                 fs::read_to_string(secret.join(TOKEN)).map_err(|error| format!("{TOKEN}: {error}"))?;
-            let host = host(url);
             settings.push((
                 format!("http.{host}.extraHeader"),
                 format!("Authorization: Bearer {}", token.trim()),
@@ -66,7 +66,7 @@ fn is_ssh(url: &str) -> bool {
     url.starts_with("ssh://") || !url.contains("://")
 }
 
-/// Scheme and host, so that the token is sent to nobody else.
+/// Scheme and host, so that password and token are sent to nobody else.
 fn host(url: &str) -> &str {
     let Some(start) = url.find("://").map(|at| at + 3) else { return url };
     url[start..].find('/').map_or(url, |end| &url[..=start + end])
@@ -76,8 +76,8 @@ fn host(url: &str) -> &str {
 fn helper(secret: &Path) -> String {
     let secret = secret.display();
     format!(
-        "!f() {{ [ \"$1\" = get ] || exit 0; echo \"username=$(cat {secret}/username 2>/dev/null || echo git)\"; \
-         echo \"password=$(cat {secret}/password)\"; }}; f"
+        "!f() {{ [ \"$1\" = get ] || exit 0; printf 'username=%s\\n' \"$(cat {secret}/username 2>/dev/null || echo git)\"; \
+         printf 'password=%s\\n' \"$(cat {secret}/password)\"; }}; f"
     )
 }
 
@@ -155,7 +155,7 @@ mod tests {
             |key: &str| access.settings.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
         assert_eq!(value("http.https://git.example:8443/.extraHeader"), Some("Authorization: Bearer abc"));
         assert!(value("http.sslCAInfo").unwrap().ends_with("/ca.crt"));
-        assert!(value("credential.helper").unwrap().contains("/password"));
+        assert!(value("credential.https://git.example:8443/.helper").unwrap().contains("/password"));
         assert_eq!(access.ssh, None);
         let none = Access::read("git://host/app.git", Path::new("/none"), scratch.path()).unwrap();
         assert_eq!(none.settings.len(), 2, "{none:?}");

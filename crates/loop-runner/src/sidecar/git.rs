@@ -64,6 +64,17 @@ impl Origin {
         fs::rename(&new, &self.folder).map_err(|error| format!("{}: {error}", self.folder.display()))
     }
 
+    /// Gets what a shallow clone has left out.
+    ///
+    /// # Errors
+    /// What git says.
+    pub fn complete(&self) -> Result<(), String> {
+        if git(&self.folder, &["rev-parse", "--is-shallow-repository"])?.trim() != "true" {
+            return Ok(());
+        }
+        self.ask(&self.folder, &["fetch", "--quiet", "--no-tags", "--unshallow", "origin"]).map(drop)
+    }
+
     /// Asks the remote whether it would take a push of this ref.
     ///
     /// # Errors
@@ -205,7 +216,8 @@ fn text(output: &[u8]) -> String {
     String::from_utf8_lossy(output).trim().to_owned()
 }
 
-fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
+/// Runs git in a folder; gives what it prints.
+pub(super) fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
     git_with(folder, arguments, b"", OUTPUT).map(|output| String::from_utf8_lossy(&output).into_owned())
 }
 
@@ -291,6 +303,10 @@ mod tests {
         let push = Push { reference: "refs/heads/new".into(), commit: new, expected: None };
         assert_eq!(origin.push(&push), Ok(Pushed::Done));
         assert_eq!(git(&theirs, &["rev-list", "--count", "new"]).unwrap().trim(), "4");
+        for _ in 0..2 {
+            origin.complete().unwrap();
+            assert_eq!(git(ours, &["rev-list", "--count", "HEAD"]).unwrap().trim(), "4");
+        }
     }
 
     #[test]

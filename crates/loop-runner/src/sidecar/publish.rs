@@ -68,6 +68,8 @@ pub struct Publisher {
     uid: String,
     attempt: u32,
     told: Value,
+    /// Where the whole record is kept, beyond the pod.
+    artifacts: Option<String>,
 }
 
 impl Publisher {
@@ -83,7 +85,13 @@ impl Publisher {
             uid: whose.uid.clone(),
             attempt: whose.attempt,
             told: Value::Null,
+            artifacts: None,
         }
+    }
+
+    /// From here on the status says that the record is kept there.
+    pub fn is_kept_at(&mut self, place: Option<&str>) {
+        self.artifacts = place.map(str::to_owned);
     }
 
     /// Where the runs of the namespace are.
@@ -119,6 +127,9 @@ impl Publisher {
         end: Option<&str>,
     ) -> Result<bool, Error> {
         let Some(mut status) = status(run, end.is_some()) else { return Ok(false) };
+        if let Some(place) = &self.artifacts {
+            status["artifactsPath"] = json!(place);
+        }
         if let Some(checkpoint) = checkpoint {
             status["checkpoint"] = json!(checkpoint);
         }

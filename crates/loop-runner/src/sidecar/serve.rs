@@ -12,8 +12,9 @@ use loop_core::delivery::{Push, Pushed};
 use loop_core::store::{RunDir, read_journal};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::checkpoint::Keeper;
+use super::artifacts::Artifacts;
 use super::git::Origin;
+use super::keep::Keep;
 use super::publish::{self, Publisher};
 use super::{FIRST_PAUSE, ask, wait};
 use crate::mailbox::{Answer, Mailbox, Wanted};
@@ -32,13 +33,18 @@ const GRACE: Duration = Duration::from_secs(40);
 /// How long of that the remote is waited for, before the end is told without it.
 const REMOTE: Duration = Duration::from_secs(60);
 
+/// What is said when the API server does not take a status.
+const UNWRITTEN: &str = "the status could not be written";
+
 /// Serves the runner of one pod.
 pub(super) struct Sidecar {
     origin: Origin,
     run: RunDir,
     publisher: Publisher,
-    /// Of a run whose checkpoints are on the remote.
-    keeper: Option<Keeper>,
+    /// Where its checkpoints are.
+    keep: Keep,
+    /// Where its record is kept, if that is elsewhere too.
+    artifacts: Option<Artifacts>,
     /// Last commit of the run branch that was pushed.
     pushed: Option<String>,
     /// Whether somebody else moved the run branch.
@@ -54,10 +60,10 @@ impl Sidecar {
         origin: Origin,
         run: RunDir,
         publisher: Publisher,
-        keeper: Option<Keeper>,
+        (keep, artifacts): (Keep, Option<Artifacts>),
         found: Option<u64>,
     ) -> Self {
-        Self { origin, run, publisher, keeper, pushed: None, moved: false, found, over: false }
+        Self { origin, run, publisher, keep, artifacts, pushed: None, moved: false, found, over: false }
     }
 
     /// Where the runs of the namespace are.
@@ -83,8 +89,8 @@ impl Sidecar {
             if due(watched, WATCH) && !self.over {
                 watched = Some(Instant::now());
                 let new = due(saved, PAUSE)
-                    && self.save(false).unwrap_or_else(|reason| {
-                        say(&reason);
+                    && self.save(false).await.unwrap_or_else(|error| {
+                        say(&format!("{error:#}"));
                         false
                     });
                 if new {
@@ -114,7 +120,7 @@ impl Sidecar {
         }
         if self.publisher.is_gone().await {
             // Nobody is left to go on from it.
-            self.keeper.iter_mut().for_each(|keeper| keeper.forget(&self.origin));
+            self.keep.forget(&self.origin).await;
             return Ok(());
         }
         self.end(GRACE).await
@@ -122,18 +128,20 @@ impl Sidecar {
 
     /// Writes the status; with `end`, also that the run has ended, and this remark on it.
     async fn status(&mut self, end: Option<&str>) -> Result<bool, publish::Error> {
-        let checkpoint = self.keeper.as_ref().and_then(Keeper::status);
-        self.publisher.status(&self.run, checkpoint.as_ref(), end).await
+        let checkpoint = self.keep.status();
+        let written = self.publisher.status(&self.run, checkpoint.as_ref(), end).await?;
+        self.keep.named().await;
+        Ok(written)
     }
 
     /// Moves a branch that the engine asks for. The checkpoint goes before it: a pod that goes on from an older one would
     /// do the work again, and meet what this one has delivered.
     async fn push(&mut self, push: &Push) -> Result<Answer> {
         let end = Instant::now() + PATIENCE;
-        while self.keeper.is_some() {
-            let saved = match self.save(true) {
-                Ok(_) => self.status(None).await.context("the status could not be written"),
-                Err(reason) => Err(anyhow!(reason)),
+        while self.keep.is_some() {
+            let saved = match self.save(true).await {
+                Ok(_) => self.status(None).await.context(UNWRITTEN),
+                Err(error) => Err(error),
             };
             match saved {
                 Ok(_) => break,
@@ -152,7 +160,7 @@ impl Sidecar {
         let remote = REMOTE.min(patience / 2);
         loop {
             let late = began.elapsed() >= remote;
-            match self.try_end(late).await {
+            match self.try_end(late, patience).await {
                 Err(error) if began.elapsed() < patience && !is_refusal(&error) => {
                     wait(&format!("{error:#}"), FIRST_PAUSE).await;
                 }
@@ -164,46 +172,65 @@ impl Sidecar {
         }
     }
 
-    async fn try_end(&mut self, without_remote: bool) -> Result<()> {
+    async fn try_end(&mut self, without_remote: bool, patience: Duration) -> Result<()> {
         let state = read_journal(&self.run.journal()).ok().map(|(_, state)| state);
         let ended = state.filter(|state| state.ended.is_some()).map(|state| state.phase);
         let complete = ended == Some(RunPhase::Completed);
         let taken = if complete {
             // Nobody goes on from its checkpoints any more.
-            self.keeper.iter_mut().for_each(Keeper::retire);
-            self.push_run_branch(true)
+            self.keep.retire();
+            self.push_run_branch(true, false).map_err(|reason| anyhow!(reason))
         } else {
-            self.save(!without_remote)
+            self.save(!without_remote).await
         };
-        let remark = match taken {
+        let mut remark = match taken {
             Ok(_) => String::new(),
-            Err(reason) if without_remote && ended.is_some() => {
-                say(&reason);
-                format!("; the run branch could not be pushed ({reason})")
+            Err(error) if without_remote && ended.is_some() && !is_refusal(&error) => {
+                say(&format!("{error:#}"));
+                if self.keep.is_apart() && self.push_run_branch(false, true).is_ok() {
+                    format!("; the last checkpoint could not be kept ({error:#})")
+                } else {
+                    format!("; the run branch could not be pushed ({error:#})")
+                }
             }
-            Err(reason) => return Err(anyhow!(reason)),
+            Err(error) => return Err(error),
         };
         if ended.is_some() {
             self.publisher.record(&self.run).await.context("the ConfigMaps could not be written")?;
+            if let Some(artifacts) = &mut self.artifacts {
+                remark.push_str(&artifacts.keep(&self.run, patience / 2).await);
+                self.publisher.is_kept_at(artifacts.place());
+            }
         }
-        self.status(Some(&remark)).await.context("the status could not be written")?;
-        if let Some(keeper) = self.keeper.as_mut().filter(|_| complete) {
-            keeper.forget(&self.origin);
+        self.status(Some(&remark)).await.context(UNWRITTEN)?;
+        if complete {
+            self.keep.forget(&self.origin).await;
         }
         Ok(())
     }
 
     /// Takes work and journal to the remote; says whether there was anything new.
-    fn save(&mut self, must: bool) -> Result<bool, String> {
-        let kept = match &mut self.keeper {
-            Some(keeper) => keeper.save(&self.origin, &self.run, must)?,
-            None => false,
-        };
-        Ok(self.push_run_branch(must)? || kept)
+    async fn save(&mut self, must: bool) -> Result<bool> {
+        // One that is not named counts for nobody, so there is never more than that one.
+        self.name().await?;
+        let pushed = self.pushed.as_deref();
+        let kept = self.keep.save(&self.origin, &self.run, must, pushed).await;
+        let kept = kept.map_err(|reason| anyhow!(reason))?;
+        self.name().await?;
+        Ok(self.push_run_branch(must, false).map_err(|reason| anyhow!(reason))? || kept)
     }
 
-    /// Lets the remote's run branch follow what the engine has taken in.
-    fn push_run_branch(&mut self, must: bool) -> Result<bool, String> {
+    /// Has the status name a checkpoint that counts only then.
+    async fn name(&mut self) -> Result<()> {
+        if self.keep.is_unnamed() {
+            self.status(None).await.context(UNWRITTEN)?;
+        }
+        Ok(())
+    }
+
+    /// Lets the remote's run branch follow what the engine has taken in; `anyway`, also where a pod that goes on would take
+    /// it for somebody else's.
+    fn push_run_branch(&mut self, must: bool, anyway: bool) -> Result<bool, String> {
         let Ok((_, state)) = read_journal(&self.run.journal()) else { return Ok(false) };
         let Some((branch, head)) = super::work(&state).filter(|(_, head)| self.pushed.as_ref() != Some(head))
         else {
@@ -216,9 +243,12 @@ impl Sidecar {
             // The engine hands it over a moment after it has taken it in.
             return if must { Err(format!("the clone does not have {head} yet")) } else { Ok(false) };
         }
+        if !anyway && !self.keep.covers(&head) {
+            let newer = "the engine has taken in more than the last checkpoint holds";
+            return if must { Err(newer.into()) } else { Ok(false) };
+        }
         let reference = format!("refs/heads/{branch}");
-        let kept = self.keeper.as_ref().and_then(Keeper::tip);
-        let ours: Vec<&str> = [head.as_str()].into_iter().chain(kept).collect();
+        let ours: Vec<&str> = [head.as_str()].into_iter().chain(self.keep.known()).collect();
         let expected = self.pushed.clone().or_else(|| self.origin.pushed_before(&reference, &ours));
         let push = Push { reference, commit: head.clone(), expected };
         if self.origin.swap(&push)? == Pushed::Moved {

@@ -16,13 +16,17 @@ use crate::say;
 /// Between two tries to tell the engine, whose folder may not be there yet.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Follows the object of a run until the task is aborted.
-pub(super) async fn follow(runs: Api<DynamicObject>, name: String, uid: String, run: RunDir) {
+/// Follows the object of a run until the task is aborted; `limits` are those that the engine knows or was told of.
+pub(super) async fn follow(
+    runs: Api<DynamicObject>,
+    (name, uid): (String, String),
+    run: RunDir,
+    mut limits: Value,
+) {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let mut objects = Box::pin(watcher(runs, config).default_backoff().applied_objects());
     let (mut wish, mut told) = (RunState::Running, RunState::Running);
-    // The journal may be that of an earlier pod, so the engine is always told, and sees whether they are others.
-    let (mut limits, mut told_limits) = (Value::Null, Value::Null);
+    let mut told_limits = limits.clone();
     let mut watching = true;
     loop {
         tokio::select! {

@@ -177,7 +177,12 @@ pub(crate) async fn start(
 }
 
 /// The pod, with what the run's template adds to it.
-async fn wanted(client: &Client, run: &LoopRun, attempt: u32, images: &Images<'_>) -> Result<Pod, Error> {
+pub(crate) async fn wanted(
+    client: &Client,
+    run: &LoopRun,
+    attempt: u32,
+    images: &Images<'_>,
+) -> Result<Pod, Error> {
     let pod = pod::pod(run, attempt, images);
     let Some(reference) = &run.spec.pod_template_ref else { return Ok(pod) };
     let name = &reference.name;

@@ -36,14 +36,23 @@ pub(crate) struct Seen<'a> {
     pub(crate) pod: Option<&'a Pod>,
     /// Whether there is an image for its agent.
     pub(crate) able: bool,
-    /// Why no run may start, whichever it is.
-    pub(crate) gap: Option<&'a str>,
+    /// Why it may not start, until somebody has put that right.
+    pub(crate) gap: Option<&'a Gap>,
     /// Whether it may start, while it wants a slot.
     pub(crate) turn: bool,
     /// Slots in all.
     pub(crate) slots: usize,
     /// Seconds until the object of an ended run is deleted, where its spec does not say.
     pub(crate) ttl: Option<u32>,
+}
+
+/// What stands in the way of a start: a word and a sentence with what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Gap {
+    /// `CamelCase` word.
+    pub(crate) reason: &'static str,
+    /// What was seen and what to do.
+    pub(crate) message: String,
 }
 
 /// What follows.
@@ -208,7 +217,7 @@ fn admission(seen: &Seen<'_>, status: &mut Owned) -> Verdict {
 /// A run that may not start, for a reason that somebody has to see to.
 fn barred(seen: &Seen<'_>, admitted: bool) -> Verdict {
     match seen.gap {
-        Some(gap) if seen.able => verdict::barred("PoliciesMissing", gap, admitted, verdict::SOON),
+        Some(gap) if seen.able => verdict::barred(gap.reason, &gap.message, admitted, verdict::SOON),
         _ => verdict::no_image(admitted),
     }
 }
@@ -245,7 +254,8 @@ fn follow(
         Stage::Starting => {
             let starts = format!("pod {} starts", status.pod_name);
             let (reason, message) = trouble.unwrap_or(("PodStarting", &starts));
-            verdict::going(RunPhase::Pending, reason, message, Step::Nothing)
+            let going = verdict::going(RunPhase::Pending, reason, message, Step::Nothing);
+            bounded(seen, status, going, now)
         }
         Stage::Running => {
             let runs = format!("the loop runs in pod {}", status.pod_name);
@@ -331,8 +341,10 @@ fn lost(seen: &Seen<'_>, before: &LoopRunStatus, status: &mut Owned, reason: &st
     status.release();
     let from = match (store, before.checkpoint.is_some()) {
         (CheckpointStore::Volume, _) => "goes on from its volume",
-        (CheckpointStore::Branch, true) => "goes on from the last checkpoint",
-        (CheckpointStore::Branch, false) => "begins anew, as there is no checkpoint yet",
+        (CheckpointStore::Branch | CheckpointStore::S3, true) => "goes on from the last checkpoint",
+        (CheckpointStore::Branch | CheckpointStore::S3, false) => {
+            "begins anew, as there is no checkpoint yet"
+        }
         (CheckpointStore::None, _) => "begins anew, as spec.checkpoint.store is None",
     };
     let pause = standing::pause(lost.attempts);

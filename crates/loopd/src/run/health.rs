@@ -5,6 +5,8 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use kube::ResourceExt as _;
 use loop_api::names;
 
+use super::pod::OURS;
+
 /// Containers whose own words end a run, whenever they come.
 const SIDECAR: &str = "sidecar";
 /// The container whose end is that of the pod.
@@ -78,7 +80,8 @@ pub(crate) fn of(pod: &Pod, now: Timestamp) -> Health {
     } else {
         let stage = if started.is_some() { Stage::Running } else { Stage::Starting };
         let waiting = statuses(pod).find_map(|status| waiting(pod, status));
-        let trouble = waiting.or_else(|| unplaced(pod)).or_else(|| unprepared(pod, now));
+        let unready = || statuses(pod).find_map(|status| unready(pod, status, now));
+        let trouble = waiting.or_else(|| unplaced(pod)).or_else(|| unprepared(pod, now)).or_else(unready);
         (stage, lingering(pod, now).or(trouble))
     };
     let outcome = if stage == Stage::Broken { Outcome::Refused } else { outcome(pod) };
@@ -91,7 +94,9 @@ fn outcome(pod: &Pod) -> Outcome {
     match statuses(pod).find(|status| status.name == RUNNER).and_then(code) {
         Some(names::EXIT_PAUSED) => Outcome::Paused,
         Some(names::EXIT_REFUSED) => Outcome::Refused,
-        None if statuses(pod).any(|status| code(status) == Some(names::EXIT_REFUSED)) => Outcome::Refused,
+        None if statuses(pod).any(|status| is_ours(status) && code(status) == Some(names::EXIT_REFUSED)) => {
+            Outcome::Refused
+        }
         _ => Outcome::Lost,
     }
 }
@@ -145,11 +150,31 @@ fn last_words(status: &ContainerStatus, begun: bool) -> Option<Trouble> {
     // A sidecar that has another reason is started again, and may get on then.
     let ends = match status.name.as_str() {
         SIDECAR => code == names::EXIT_REFUSED,
-        "install" | "agent" | "claude" | "gate" => !begun,
-        // The runner's end is that of the pod, and a service may get on when it is started again.
-        _ => false,
+        RUNNER => false,
+        // A service may get on when it is started again.
+        _ => !begun && is_ours(status),
     };
     ends.then(|| trouble(&failed(&status.name), format!("{}: {message}", status.name)))
+}
+
+fn is_ours(status: &ContainerStatus) -> bool {
+    OURS.contains(&status.name.as_str())
+}
+
+/// A service of a template that runs, and has not been ready for a while.
+fn unready(pod: &Pod, status: &ContainerStatus, now: Timestamp) -> Option<Trouble> {
+    let since = status.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0;
+    if is_ours(status) || status.started != Some(false) || now.as_second() - since.as_second() < PATIENCE {
+        return None;
+    }
+    let (name, pod) = (&status.name, pod.name_any());
+    Some(trouble(
+        "ServiceNotReady",
+        format!(
+            "service {name} runs, but its startupProbe or readinessProbe fails, and the loop waits for it; look at the \
+             PodTemplate of spec.podTemplateRef (kubectl describe pod {pod}; kubectl logs {pod} -c {name})"
+        ),
+    ))
 }
 
 /// `SidecarFailed` for `sidecar`.
@@ -237,14 +262,18 @@ fn unprepared(pod: &Pod, now: Timestamp) -> Option<Trouble> {
         return None;
     }
     let name = pod.name_any();
-    let secret = pod
+    let mut secrets: Vec<String> = pod
         .spec
         .iter()
         .flat_map(|spec| spec.volumes.iter().flatten())
-        .find_map(|volume| volume.secret.as_ref()?.secret_name.clone());
-    let remedy = match secret {
-        Some(secret) => format!("check that Secret {secret} exists in the namespace"),
-        None => "the node's network may be broken".to_owned(),
+        .filter_map(|volume| volume.secret.as_ref()?.secret_name.clone())
+        .collect();
+    secrets.sort();
+    secrets.dedup();
+    let remedy = match secrets.as_slice() {
+        [] => "the node's network may be broken".to_owned(),
+        [secret] => format!("check that Secret {secret} exists in the namespace"),
+        several => format!("check that the Secrets {} exist in the namespace", several.join(", ")),
     };
     Some(trouble(
         "PodNotPrepared",

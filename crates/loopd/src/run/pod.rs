@@ -1,6 +1,7 @@
 //! The pod of a run: a pure function of the run and the images.
 
 mod containers;
+mod stores;
 mod template;
 mod volumes;
 
@@ -11,6 +12,8 @@ use kube::api::ObjectMeta;
 use kube::{Resource as _, ResourceExt as _};
 use loop_api::crd::LoopRun;
 use loop_api::names;
+
+pub(crate) use template::OURS;
 
 /// User and group of every container, and of the volumes.
 const USER: i64 = 1000;
@@ -45,6 +48,8 @@ pub(crate) fn pod(run: &LoopRun, attempt: u32, images: &Images<'_>) -> Pod {
     init.extend(claude.map(containers::claude));
     init.push(containers::gate(images));
     let secret = run.spec.repository.secret_ref.as_ref().map(|secret| secret.name.as_str());
+    let mut volumes = volumes::all(secret, claim.as_deref());
+    volumes.extend(stores::volumes(run));
     Pod {
         metadata: ObjectMeta {
             name: Some(names::pod(&run.name_any(), &run.uid().unwrap_or_default(), attempt)),
@@ -70,7 +75,7 @@ pub(crate) fn pod(run: &LoopRun, attempt: u32, images: &Images<'_>) -> Pod {
             }),
             service_account_name: Some(names::RUN_ROLE.into()),
             termination_grace_period_seconds: Some(GRACE_SECONDS),
-            volumes: Some(volumes::all(secret, claim.as_deref())),
+            volumes: Some(volumes),
             ..Default::default()
         }),
         status: None,
@@ -82,11 +87,8 @@ pub(crate) fn pod(run: &LoopRun, attempt: u32, images: &Images<'_>) -> Pod {
 /// # Errors
 /// What in it the pod of a run cannot have, as the end of a sentence about the template.
 pub(crate) fn with_template(mut pod: Pod, run: &LoopRun, template: &PodTemplate) -> Result<Pod, String> {
-    let claim = super::objects::claim(run).and_then(|claim| claim.metadata.name);
-    let secret = run.spec.repository.secret_ref.as_ref().map(|secret| secret.name.as_str());
-    let kept = template::Kept { secret, claim: claim.as_deref() };
     if let Some(template) = &template.template {
-        template::merge(&mut pod, template, run.spec.agent.image.is_some(), kept)?;
+        template::merge(&mut pod, template, run.spec.agent.image.is_some())?;
     }
     let nameless = |container: &Container| container.image.as_ref().is_none_or(String::is_empty);
     if pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten()).any(nameless) {

@@ -90,18 +90,8 @@ fn without_an_image_a_run_is_refused_whatever_slots_are_free() {
 fn without_the_policies_no_pod_is_made_before_and_after_admission() {
     let barred = |status: &Value, pod: Option<&Pod>| {
         let run = run(1, status);
-        decide(
-            &Seen {
-                run: &run,
-                pod,
-                able: true,
-                gap: Some("policy p is missing"),
-                turn: true,
-                slots: 3,
-                ttl: None,
-            },
-            now(),
-        )
+        let gap = Gap { reason: "PoliciesMissing", message: "policy p is missing".into() };
+        decide(&Seen { run: &run, pod, able: true, gap: Some(&gap), turn: true, slots: 3, ttl: None }, now())
     };
     let waits = barred(&Value::Null, None);
     assert_eq!(conditions(&waits), ["Admitted=False/PoliciesMissing", "Stalled=True/PoliciesMissing"]);

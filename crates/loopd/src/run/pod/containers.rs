@@ -11,8 +11,8 @@ use kube::ResourceExt as _;
 use loop_api::crd::LoopRun;
 use loop_api::names;
 
-use super::Images;
 use super::volumes::{self, at, read_only};
+use super::{Images, stores};
 
 /// Seconds that the clone may take.
 const CLONE_SECONDS: i32 = 600;
@@ -39,6 +39,7 @@ pub(super) fn sidecar(run: &LoopRun, attempt: u32, images: &Images<'_>, secret: 
         volumes::part("tmp", "sidecar", "/tmp"),
     ];
     mounts.extend(secret.then(|| read_only("git", "/run/secrets/git")));
+    mounts.extend(stores::mounts(run));
     let mut env = vec![
         field("POD_NAME", "metadata.name"),
         field("POD_UID", "metadata.uid"),

@@ -48,7 +48,7 @@ pub(super) fn all(secret: Option<&str>, claim: Option<&str>) -> Vec<Volume> {
             Some(PersistentVolumeClaimVolumeSource { claim_name: claim.into(), read_only: None });
     }
     volumes.push(token());
-    volumes.extend(secret.map(git));
+    volumes.extend(secret.map(|name| self::secret("git", name)));
     volumes
 }
 
@@ -90,13 +90,13 @@ fn token() -> Volume {
     }
 }
 
-/// Credentials of the repository.
-fn git(secret: &str) -> Volume {
+/// A volume of this name with the keys of a Secret.
+pub(super) fn secret(name: &str, of: &str) -> Volume {
     Volume {
-        name: "git".into(),
+        name: name.into(),
         secret: Some(SecretVolumeSource {
             default_mode: Some(READ_ONLY),
-            secret_name: Some(secret.into()),
+            secret_name: Some(of.into()),
             ..Default::default()
         }),
         ..Default::default()

@@ -4,13 +4,27 @@
 use k8s_openapi::api::core::v1::{Capabilities, Container, PodSpec, Probe, SecurityContext};
 use serde_json::Value;
 
+use super::{OURS, json};
+
 /// Seconds that a service may take until it is ready, where it has no startupProbe.
 const START_SECONDS: i32 = 300;
 
-/// A container of a template as one of the pod; `taken` are names of ours.
-pub(super) fn of(mut wanted: Container, taken: &[String]) -> Result<Container, String> {
+/// What the security context of a service may say; each of them takes something away, or says who it runs as.
+const SECURITY: [&str; 8] = [
+    "allowPrivilegeEscalation",
+    "capabilities",
+    "privileged",
+    "readOnlyRootFilesystem",
+    "runAsGroup",
+    "runAsNonRoot",
+    "runAsUser",
+    "seccompProfile",
+];
+
+/// A container of a template as one of the pod; `volumes` are those of the template.
+pub(super) fn of(mut wanted: Container, volumes: &[String]) -> Result<Container, String> {
     let name = wanted.name.clone();
-    if taken.contains(&name) {
+    if OURS.contains(&name.as_str()) {
         return Err(format!("has a container {name}, which is a name of ours"));
     }
     let refused = |what: &str| Err(format!("has a container {name} with {what}, which no run may have"));
@@ -21,22 +35,25 @@ pub(super) fn of(mut wanted: Container, taken: &[String]) -> Result<Container, S
         return refused("volumeDevices");
     }
     let propagates = |mode: &String| mode != "None";
-    if wanted
-        .volume_mounts
-        .iter()
-        .flatten()
-        .any(|mount| mount.mount_propagation.as_ref().is_some_and(propagates))
-    {
+    let mounts = || wanted.volume_mounts.iter().flatten();
+    if mounts().any(|mount| mount.mount_propagation.as_ref().is_some_and(propagates)) {
         return refused("a mount that propagates");
     }
+    if mounts().any(|mount| !volumes.contains(&mount.name)) {
+        return refused("a mount of a volume that the template does not have");
+    }
     let security = wanted.security_context.take().unwrap_or_default();
-    let adds = security.capabilities.as_ref().is_some_and(|capabilities| capabilities.add.is_some());
-    let unmasked = security.proc_mount.as_ref().is_some_and(|mount| mount != "Default");
+    if let Value::Object(fields) = json(&security)
+        && let Some(field) = fields.keys().find(|field| !SECURITY.contains(&field.as_str()))
+    {
+        return refused(&format!("securityContext.{field}"));
+    }
+    let harmless = |capability: &String| capability == "NET_BIND_SERVICE";
+    let added = security.capabilities.as_ref().and_then(|capabilities| capabilities.add.clone());
     for (is, what) in [
         (security.privileged == Some(true), "privileged"),
         (security.allow_privilege_escalation == Some(true), "allowPrivilegeEscalation"),
-        (adds, "added capabilities"),
-        (unmasked, "a procMount"),
+        (!added.iter().flatten().all(harmless), "added capabilities"),
         (security.run_as_user == Some(0) || security.run_as_non_root == Some(false), "root as its user"),
         (
             security.seccomp_profile.as_ref().is_some_and(|profile| profile.type_ == "Unconfined"),
@@ -49,7 +66,7 @@ pub(super) fn of(mut wanted: Container, taken: &[String]) -> Result<Container, S
     }
     wanted.security_context = Some(SecurityContext {
         allow_privilege_escalation: Some(false),
-        capabilities: Some(Capabilities { add: None, drop: Some(vec!["ALL".into()]) }),
+        capabilities: Some(Capabilities { add: added, drop: Some(vec!["ALL".into()]) }),
         ..security
     });
     // What waits for it goes on when it is ready.
@@ -82,6 +99,6 @@ pub(super) fn look_for_secret(template: &PodSpec, secret: Option<&str>) -> Resul
         return Ok(());
     }
     Err(format!(
-        "names the Secret {secret}, which holds the credentials of the repository and is for no agent"
+        "names the Secret {secret}, which holds what only the sidecar may have, such as the credentials of the repository"
     ))
 }

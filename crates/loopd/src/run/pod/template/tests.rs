@@ -77,9 +77,11 @@ fn agent_and_gates_get_the_same_but_no_files_of_each_other() {
         |container: &Container| container.volume_mounts.iter().flatten().any(|mount| mount.name == "cache");
     assert!(mounts(&agent) && !mounts(&gate));
     assert!(agent.env_from.is_some() && gate.env_from.is_some());
-    for container in [&agent, &gate] {
+    // They take turns: the node keeps room for one of them.
+    let requests = [json!({"cpu": "2"}), json!({"cpu": "100m", "memory": "256Mi"})];
+    for (container, requests) in [&agent, &gate].into_iter().zip(requests) {
         let resources = serde_json::to_value(&container.resources).expect("JSON");
-        assert_eq!(resources, json!({"requests": {"cpu": "2"}, "limits": {"memory": "4Gi"}}));
+        assert_eq!(resources, json!({"requests": requests, "limits": {"memory": "4Gi"}}));
         assert_eq!(value(container, "HOME"), ["/far/home"]);
     }
     let spec = pod.spec.as_ref().expect("a spec");
@@ -127,11 +129,30 @@ fn services_are_ready_before_the_agent_and_as_confined_as_the_rest() {
 }
 
 #[test]
+fn a_device_is_for_the_container_that_asks_and_a_pod_leaves_a_node_that_is_gone() {
+    let pod = made(&json!({
+        "tolerations": [{"operator": "Exists"}],
+        "containers": [{"name": "agent", "image": "inherit", "resources": {"limits": {"nvidia.com/gpu": "1"}}}],
+    }))
+    .expect("a pod");
+    let limits = |name: &str| container(&pod, name).resources.and_then(|resources| resources.limits);
+    assert!(limits("agent").is_some_and(|limits| limits.contains_key("nvidia.com/gpu")));
+    assert_eq!(limits("gate"), None);
+    assert_eq!(container(&pod, "agent").image.as_deref(), Some("operators:1"));
+    let tolerations = pod.spec.iter().flat_map(|spec| spec.tolerations.iter().flatten());
+    let seconds: Vec<Option<i64>> = tolerations.map(|toleration| toleration.toleration_seconds).collect();
+    assert_eq!(seconds, [None, Some(300), Some(300)]);
+}
+
+#[test]
 fn what_is_so_already_may_be_said() {
     let restricted =
         json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": true});
     let pod = made(&json!({
         "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+        "automountServiceAccountToken": false,
+        "enableServiceLinks": false,
+        "restartPolicy": "Never",
         "containers": [{"name": "agent", "image": "team:7", "securityContext": restricted}],
     }));
     assert!(pod.is_ok(), "{pod:?}");
@@ -142,8 +163,14 @@ fn what_no_pod_of_a_run_may_have_is_named() {
     let agent = |fields: &Value| {
         let mut container = json!({"name": "agent", "image": "team:7"});
         container.as_object_mut().expect("an object").extend(fields.as_object().expect("fields").clone());
-        json!({"containers": [container]})
+        json!({"containers": [container], "volumes": [{"name": "c", "emptyDir": {}}]})
     };
+    let both = |volumes: &Value| {
+        let mount = |name: &str, volume: &str| json!({"name": name, "image": "x", "volumeMounts": [{"name": volume, "mountPath": "/c"}]});
+        json!({"containers": [mount("agent", "c"), mount("gate", "d")], "volumes": volumes})
+    };
+    let claim = |name: &str| json!({"name": name, "persistentVolumeClaim": {"claimName": "cargo"}});
+    let confined = json!({"securityContext": {"appArmorProfile": {"type": "Unconfined"}}});
     let service = |fields: &Value| {
         let mut spec = agent(fields);
         spec["containers"][0]["name"] = json!("database");
@@ -160,7 +187,7 @@ fn what_no_pod_of_a_run_may_have_is_named() {
         (json!({"containers": [], "initContainers": [{"name": "x"}]}), "has initContainers,"),
         (
             json!({"containers": [], "securityContext": {"runAsNonRoot": true, "runAsUser": 0}}),
-            "has securityContext,",
+            "has securityContext.runAsUser,",
         ),
         (volume(&json!({"name": "node", "hostPath": {"path": "/"}})), "volume node of kind hostPath"),
         (volume(&json!({"name": "run", "emptyDir": {}})), "volume run, which is a name of ours"),
@@ -183,7 +210,10 @@ fn what_no_pod_of_a_run_may_have_is_named() {
         (agent(&json!({"env": [{"name": "LOOP_FAR", "value": "/x"}]})), "sets LOOP_FAR of container agent"),
         (agent(&json!({"env": [{"name": "HOME", "value": "/x"}]})), "sets HOME of container agent"),
         (agent(&json!({"command": ["sh"]})), "has container agent: command,"),
-        (agent(&json!({"securityContext": {"privileged": true}})), "has container agent: securityContext,"),
+        (
+            agent(&json!({"securityContext": {"privileged": true}})),
+            "has container agent: securityContext.privileged,",
+        ),
         (
             agent(&json!({"volumeMounts": [{"name": "c", "mountPath": "/agentloop"}]})),
             "mounts /agentloop, where /agentloop/bin",
@@ -193,6 +223,16 @@ fn what_no_pod_of_a_run_may_have_is_named() {
             "mounts /work/x, where /work",
         ),
         (agent(&json!({"volumeMounts": [{"name": "c", "mountPath": "/cache/../work"}]})), "no plain path"),
+        (both(&json!([claim("c"), claim("d")])), "mounts claim cargo in both agent and gate"),
+        (
+            agent(&json!({"volumeMounts": [{"name": "token", "mountPath": "/t"}]})),
+            "a volume token that it does not have",
+        ),
+        (
+            service(&json!({"volumeMounts": [{"name": "run", "mountPath": "/t"}]})),
+            "a volume run that it does not have",
+        ),
+        (service(&confined), "database with securityContext.appArmorProfile"),
         (service(&json!({"securityContext": {"privileged": true}})), "database with privileged"),
         (service(&json!({"securityContext": {"runAsUser": 0}})), "database with root"),
         (

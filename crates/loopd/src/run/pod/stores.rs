@@ -1,0 +1,80 @@
+//! Where a run keeps its checkpoints and its record beyond its own volumes: what the sidecar, and nobody else, gets for it.
+
+use k8s_openapi::api::core::v1::{PersistentVolumeClaimVolumeSource, Volume, VolumeMount};
+use loop_api::crd::LoopRun;
+use loop_api::names;
+
+use super::volumes::{at, read_only, secret};
+
+/// Volumes of the Secrets for buckets, and of the claim for records.
+const CHECKPOINT: &str = "checkpoint-store";
+const ARTIFACTS: &str = "artifact-store";
+const RECORDS: &str = "records";
+
+/// The volumes that a run asks for.
+pub(super) fn volumes(run: &LoopRun) -> Vec<Volume> {
+    let mut volumes: Vec<Volume> = secrets(run).map(|(name, of, _)| secret(name, of)).collect();
+    volumes.extend(run.spec.artifacts.volume.as_ref().map(|volume| Volume {
+        name: RECORDS.into(),
+        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+            claim_name: volume.claim_name.clone(),
+            read_only: None,
+        }),
+        ..Volume::default()
+    }));
+    volumes
+}
+
+/// Where the sidecar finds them.
+pub(super) fn mounts(run: &LoopRun) -> Vec<VolumeMount> {
+    let mut mounts: Vec<VolumeMount> = secrets(run).map(|(name, _, place)| read_only(name, place)).collect();
+    mounts.extend(run.spec.artifacts.volume.as_ref().map(|_| at(RECORDS, names::RECORDS)));
+    mounts
+}
+
+/// Volume, Secret and place of the credentials of each bucket.
+fn secrets(run: &LoopRun) -> impl Iterator<Item = (&'static str, &str, &'static str)> {
+    let checkpoint = run.spec.checkpoint.s3.as_ref().map(|s3| (CHECKPOINT, s3, names::CHECKPOINT_SECRET));
+    let artifacts = run.spec.artifacts.s3.as_ref().map(|s3| (ARTIFACTS, s3, names::ARTIFACT_SECRET));
+    let buckets = checkpoint.into_iter().chain(artifacts);
+    buckets.filter_map(|(name, s3, place)| Some((name, s3.secret_ref.as_ref()?.name.as_str(), place)))
+}
+
+#[cfg(test)]
+mod tests {
+    use loop_api::run::{
+        ArtifactStore, Checkpoint, CheckpointStore, ClaimReference, S3Bucket, SecretReference,
+    };
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn credentials_of_buckets_and_the_claim_for_records_are_the_sidecars_alone() {
+        let bucket = |secret: &str| S3Bucket {
+            bucket: "loops".into(),
+            secret_ref: Some(SecretReference { name: secret.into() }),
+            ..S3Bucket::default()
+        };
+        let mut run = crate::testing::run(1, &Value::Null);
+        assert!(volumes(&run).is_empty() && mounts(&run).is_empty());
+        run.spec.checkpoint =
+            Checkpoint { store: CheckpointStore::S3, s3: Some(bucket("for-checkpoints")), volume: None };
+        run.spec.artifacts.store = ArtifactStore::S3;
+        run.spec.artifacts.s3 = Some(bucket("for-records"));
+        run.spec.artifacts.volume = Some(ClaimReference { claim_name: "records".into() });
+        let images = super::super::Images { runner: "ours", agent: "theirs", claude: None };
+        let pod = super::super::pod(&run, 1, &images);
+        let spec = pod.spec.expect("a spec");
+        for volume in [CHECKPOINT, ARTIFACTS, RECORDS] {
+            let with: Vec<&str> = (spec.init_containers.iter().flatten().chain(&spec.containers))
+                .filter(|container| {
+                    container.volume_mounts.iter().flatten().any(|mount| mount.name == volume)
+                })
+                .map(|container| container.name.as_str())
+                .collect();
+            assert_eq!(with, ["sidecar"], "{volume}");
+            assert!(spec.volumes.iter().flatten().any(|there| there.name == volume), "{volume}");
+        }
+    }
+}
