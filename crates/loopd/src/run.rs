@@ -55,7 +55,8 @@ pub(crate) enum Error {
 /// Looks at a run once.
 pub(crate) async fn reconcile(seen: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let run = seen.0.as_ref().map_err(|invalid| Error::Unreadable(invalid.error.clone()))?;
-    let looked = tokio::time::timeout(TIME, look(run, &context)).await.map_err(|_| Error::TimedOut)?;
+    let looked =
+        tokio::time::timeout(TIME, Box::pin(look(run, &context))).await.map_err(|_| Error::TimedOut)?;
     let looked = looked?;
     // Not after an error: whoever waits would wake itself again and again.
     context.wake_next();

@@ -62,7 +62,6 @@ impl State {
             Event::CheckpointRestored { head, .. } => {
                 self.checkpoint.as_ref().is_some_and(|(last, _)| last == head)
             }
-            Event::LimitsChanged { .. } => deciding,
             Event::WorktreeProviderSelected { .. }
             | Event::WorktreeCreating(_)
             | Event::WorktreeCreated(_) => running && is_open(StepPhase::Prepare) && self.worktree.is_none(),
@@ -81,7 +80,7 @@ impl State {
             Event::IterationFinished { iteration } => {
                 deciding && *iteration == self.iteration && !self.current.finished
             }
-            Event::RunFailed { .. } => deciding,
+            Event::RunFailed { .. } | Event::LimitsChanged { .. } => deciding,
             Event::RunReset => ended && self.open.is_none() && !self.reset,
             Event::PostmortemStart { .. } => ended && self.open.is_none() && !self.analysing,
             Event::PostmortemEnd(_) => ended && self.analysing,

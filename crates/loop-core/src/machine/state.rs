@@ -5,7 +5,7 @@ use loop_api::journal::{
     WorktreeFacts,
 };
 use loop_api::phase::{ExitReason, RunPhase, StepPhase, WatchdogAction, WatchdogSignal};
-use loop_api::run::{LoopRunSpec, StepSummary};
+use loop_api::run::{Limits, LoopRunSpec, StepSummary};
 use loop_api::usage::Usage;
 
 use super::agents::{OpenAgent, Session};
@@ -195,11 +195,7 @@ impl State {
                 // The folder of the agent's CLI, where its sessions are, did not come along.
                 self.session = None;
             }
-            Event::LimitsChanged { limits } => {
-                if let Some(created) = self.created.as_mut() {
-                    created.spec.limits = (**limits).clone();
-                }
-            }
+            Event::LimitsChanged { limits } => self.change_limits(limits),
             Event::AgentStarted { step_id, session, raw_offset, .. } => {
                 self.start_agent(step_id, session, *raw_offset);
             }
@@ -300,6 +296,12 @@ impl State {
         });
         if self.steps.len() > 10 {
             self.steps.remove(0);
+        }
+    }
+
+    fn change_limits(&mut self, limits: &Limits) {
+        if let Some(created) = self.created.as_mut() {
+            created.spec.limits = limits.clone();
         }
     }
 

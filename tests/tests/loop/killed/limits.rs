@@ -29,7 +29,7 @@ fn a_deadline_that_is_changed_during_a_step_counts_for_that_step() {
     let mut engine = started(&world, &[]);
     std::fs::write(world.run_folder().join("limits"), r#"{"activeDeadlineSeconds": 1}"#)
         .expect("the folder is there");
-    assert_eq!(engine.wait().expect("it ends").code(), Some(1));
+    assert_eq!(engine.wait().expect("it ends").code(), Some(124));
     let reason = status(&world)["result"]["exitReason"].clone();
     assert_eq!(reason, "timed_out", "{}", status(&world));
 }

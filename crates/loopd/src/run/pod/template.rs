@@ -138,7 +138,8 @@ fn nothing_left(place: &str, object: &impl Serialize, known: &[&str], ours: &[Va
             let contexts: Vec<Value> =
                 ours.iter().map(|ours| ours[name].clone()).chain(ours.to_vec()).collect();
             let other = parts.iter().find(|(part, value)| {
-                !said(value, &contexts, part) && !(*part == "privileged" && **value == Value::Bool(false))
+                let is_off = *part == "privileged" && **value == Value::Bool(false);
+                !is_off && !said(value, &contexts, part)
             });
             let Some((part, _)) = other else { continue };
             return Err(format!("has {place}{name}.{part}, which the pod of a run does not take over"));

@@ -219,8 +219,8 @@ fn what_no_pod_of_a_run_may_have_is_named() {
             "mounts /agentloop, where /agentloop/bin",
         ),
         (
-            agent(&json!({"volumeMounts": [{"name": "c", "mountPath": "/work/x"}]})),
-            "mounts /work/x, where /work",
+            agent(&json!({"volumeMounts": [{"name": "c", "mountPath": "/program/x"}]})),
+            "mounts /program/x, where /program",
         ),
         (agent(&json!({"volumeMounts": [{"name": "c", "mountPath": "/cache/../work"}]})), "no plain path"),
         (both(&json!([claim("c"), claim("d")])), "mounts claim cargo in both agent and gate"),
