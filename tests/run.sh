@@ -101,45 +101,39 @@ agent() {
   npm_packages || :
   cargo build --release --bin loopctl --quiet && cargo test --release -p loop-tests --test agent --quiet
 }
-# The real `wt`, in a folder that outlives the checkout. Not optimised and without coloured commands it is built in a
-# fraction of the time; static, as the image of the runner gets it too.
-worktrunk_command() {
-  LOOP_TEST_WT=${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/agentloop-tests/worktrunk-0.67.0-static/bin/wt
-  export LOOP_TEST_WT
-  [ ! -x "$LOOP_TEST_WT" ] || return 0
-  place=${LOOP_TEST_WT%/bin/wt} new=${LOOP_TEST_WT%/bin/wt}.$$
+# A program of a crate, in a folder that outlives the checkout. Not optimised it is built in a fraction of the time; static,
+# as images get it too. `program CRATE VERSION COMMAND FEATURES...` sets $program, empty when there is none.
+program() {
+  crate=$1 version=$2 command=$3; shift 3
+  place=${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/agentloop-tests/$crate-$version-static
+  program=$place/bin/$command new=$place.$$
+  [ ! -x "$program" ] || return 0
   # Beside it and then moved, so that what is there is whole.
-  rm -rf "$new" && mkdir -p "$new" && say "building worktrunk 0.67.0" &&
+  rm -rf "$new" && mkdir -p "$new" && say "building $crate $version" &&
     CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_STRIP=symbols RUSTFLAGS='-C target-feature=+crt-static' \
-      cargo install worktrunk --version 0.67.0 --locked --debug --no-default-features --features cli \
-      --target x86_64-unknown-linux-gnu --root "$new" >"$new/build.log" 2>&1 && "$new/bin/wt" --version >>"$new/build.log" 2>&1 &&
+      cargo install "$crate" --version "$version" --locked --debug "$@" \
+      --target x86_64-unknown-linux-gnu --root "$new" >"$new/build.log" 2>&1 && "$new/bin/$command" --version >>"$new/build.log" 2>&1 &&
     { [ -e "$place" ] || mv "$new" "$place"; } && { rm -rf "$new"; return 0; }
   tail -n 20 "$new/build.log" >&2 || :
   rm -rf "$new"
-  unset LOOP_TEST_WT
-  missing "worktrunk 0.67.0; its crate was not reached, or could not be built"
-  return 1
+  program=
+  missing "$crate $version; it was not reached, or could not be built"
 }
-# A server of S3, in the same way.
+# The real `wt`, without coloured commands.
+worktrunk_command() {
+  unset LOOP_TEST_WT
+  program worktrunk 0.67.0 wt --no-default-features --features cli
+  [ -z "$program" ] || export LOOP_TEST_WT="$program"
+}
+# A server of S3.
 s3_server() {
-  LOOP_TEST_S3=${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/agentloop-tests/s3s-fs-0.14.1-static/bin/s3s-fs
-  export LOOP_TEST_S3
-  [ ! -x "$LOOP_TEST_S3" ] || return 0
-  place=${LOOP_TEST_S3%/bin/s3s-fs} new=${LOOP_TEST_S3%/bin/s3s-fs}.$$
-  rm -rf "$new" && mkdir -p "$new" && say "building s3s-fs 0.14.1" &&
-    CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_STRIP=symbols RUSTFLAGS='-C target-feature=+crt-static' \
-      cargo install s3s-fs --version 0.14.1 --locked --debug --features binary \
-      --target x86_64-unknown-linux-gnu --root "$new" >"$new/build.log" 2>&1 && "$new/bin/s3s-fs" --version >>"$new/build.log" 2>&1 &&
-    { [ -e "$place" ] || mv "$new" "$place"; } && { rm -rf "$new"; return 0; }
-  tail -n 20 "$new/build.log" >&2 || :
-  rm -rf "$new"
   unset LOOP_TEST_S3
-  missing "s3s-fs 0.14.1; its crate was not reached, or could not be built"
-  return 1
+  program s3s-fs 0.14.1 s3s-fs --features binary
+  [ -z "$program" ] || export LOOP_TEST_S3="$program"
 }
 worktrunk() {
   # Without it, what follows from a missing or broken one is tested all the same.
-  worktrunk_command || :
+  worktrunk_command
   cargo build --release --bin loopctl --quiet && cargo test --release -p loop-tests --test worktrunk --quiet
 }
 # Whether root may do here what a node needs; in some containers it may not, and nothing can be installed against that.
@@ -158,8 +152,8 @@ cluster() {
   [ "$(id -u)" = 0 ] || [ -n "${LOOP_TEST_KUBECONFIG:-}" ] ||
     { missing "root, for a node of its own, or a cluster in LOOP_TEST_KUBECONFIG"; return 1; }
   # Without them, the tests that need them say so.
-  worktrunk_command || :
-  s3_server || :
+  worktrunk_command
+  s3_server
   target=x86_64-unknown-linux-gnu
   RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --quiet --target $target -p loopd -p loop-runner &&
     cargo test --release --quiet -p loop-tests --test cluster --no-run || return 1
@@ -192,7 +186,7 @@ rung unit 13 unit
 rung loop 15 loop
 rung agent 4 agent
 rung worktrunk 8 worktrunk
-rung cluster 32 cluster
+rung cluster 45 cluster
 rung demo 3 demo
 
 say

@@ -265,14 +265,15 @@ fn run(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used, reason = "these are tests")]
 
     use loop_api::run::Checkout;
 
     use super::*;
 
-    fn commit(folder: &Path, text: &str) -> String {
+    /// Commits a file with this text; gives the commit.
+    pub(in super::super) fn commit(folder: &Path, text: &str) -> String {
         fs::write(folder.join("file"), text).unwrap();
         git(folder, &["add", "."]).unwrap();
         let author = ["-c", "user.name=T", "-c", "user.email=t@localhost"];

@@ -6,7 +6,7 @@ use loop_api::run::{Checkout, LoopRunSpec, QueueSettings, Repository};
 use loop_core::store::{Journal, Store};
 
 use super::super::Whose;
-use super::super::git::{Origin, git};
+use super::super::git::{Origin, git, tests::commit};
 use super::*;
 
 /// The step that is open.
@@ -53,14 +53,6 @@ impl World {
         git(&trusted, &["worktree", "add", "-q", &worktree.to_string_lossy()]).unwrap();
         (commit(&worktree, "work"), commit(&worktree, "not committed"))
     }
-}
-
-fn commit(folder: &Path, text: &str) -> String {
-    fs::write(folder.join("file"), text).unwrap();
-    git(folder, &["add", "."]).unwrap();
-    let author = ["-c", "user.name=T", "-c", "user.email=t@localhost"];
-    git(folder, &[&author[..], &["commit", "-qm", text]].concat()).unwrap();
-    git(folder, &["rev-parse", "HEAD"]).unwrap().trim().to_owned()
 }
 
 /// A journal whose worktree was just made.
