@@ -102,7 +102,7 @@ pub async fn run(place: &Place, whose: &Whose) -> Result<()> {
     let artifacts = Artifacts::new(&wanted.spec.artifacts, whose);
     // In a pod in which everything has begun, a store that is away for a while is none that will not do.
     let first = !place.ready().exists();
-    if let Some(artifacts) = artifacts.as_ref().filter(|_| first) {
+    if let Some(artifacts) = artifacts.as_ref().filter(|_| first && whose.attempt == 1) {
         artifacts.probe(&plain).await.map_err(Refused)?;
     }
     let known: Option<CheckpointStatus> =

@@ -2,7 +2,7 @@
 //! kept when the run has ended, and what becomes of that changes nothing about the end.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,8 @@ use crate::say;
 const MOST: u64 = 1 << 30;
 /// Longest that the keeping may take.
 const TIME: Duration = Duration::from_secs(120);
+/// The same for what is written before the agent begins.
+const PROBE_TIME: Duration = Duration::from_secs(40);
 /// Folder of the record in that of the run in a bucket.
 const FOLDER: &str = "artifacts";
 /// What was asked for; it is there from the beginning, so that a place that cannot be written is known before the agent begins.
@@ -70,14 +72,17 @@ impl Artifacts {
         let bytes = serde_json::to_vec_pretty(object).map_err(|error| error.to_string())?;
         match &self.store {
             Store::Bucket(bucket) => bucket.put(&format!("{FOLDER}/{OBJECT}"), bytes).await,
-            Store::Folder(folder, place) => fs::create_dir_all(folder)
-                .and_then(|()| fs::write(folder.join(OBJECT), bytes))
-                .map_err(|error| {
+            Store::Folder(folder, place) => {
+                let folder = folder.clone();
+                let written =
+                    in_time(PROBE_TIME, move || put(&folder, OBJECT, |file| file.write_all(&bytes)));
+                written.await.map_err(|error| {
                     format!(
                         "the claim of {place} cannot be written, {error}; look at spec.artifacts.volume, and let user or group \
                          1000 write there"
                     )
-                }),
+                })
+            }
         }
     }
 
@@ -121,17 +126,13 @@ impl Artifacts {
             }
             Store::Folder(folder, place) => {
                 let (folder, run) = (folder.clone(), run.clone());
-                // A file system of another machine may have no answer for ever.
-                let copied = tokio::task::spawn_blocking(move || {
-                    files.iter().try_for_each(|name| copy(&run.join(name), &folder.join(name)))
+                let copied = in_time(time, move || {
+                    files.iter().try_for_each(|name| {
+                        let mut source = File::open(run.join(name))?;
+                        put(&folder, name, |target| io::copy(&mut source, target).map(drop))
+                    })
                 });
-                let copied = tokio::time::timeout(time, copied).await;
-                let late = || format!("the claim of {place} took longer than {} s", time.as_secs());
-                copied
-                    .map_err(|_| late())?
-                    .map_err(io::Error::other)
-                    .flatten()
-                    .map_err(|error| format!("the claim of {place} cannot be written: {error}"))?;
+                copied.await.map_err(|error| format!("the claim of {place} cannot be written: {error}"))?;
             }
         }
         let most = MOST >> 20;
@@ -157,17 +158,29 @@ fn chosen(run: &RunDir, most: u64) -> io::Result<(Vec<String>, usize)> {
     Ok((names, left_out))
 }
 
-/// Copies a file beside its place, and then to it, so that what is there is whole.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder)?;
+/// Does something with files in so much time: a file system of another machine may have no answer for ever.
+async fn in_time(time: Duration, done: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+    let done = tokio::time::timeout(time, tokio::task::spawn_blocking(done)).await;
+    let late = || io::Error::other(format!("it took longer than {} s", time.as_secs()));
+    done.map_err(|_| late())?.map_err(io::Error::other)?
+}
+
+/// Writes a file beside its place, and then to it, so that what is there is whole. Others may write to the claim, so no link
+/// is followed, neither at the place nor on the way there.
+fn put(top: &Path, name: &str, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let to = top.join(name);
+    let folder = to.parent().unwrap_or(top);
+    fs::create_dir_all(folder)?;
+    for part in folder.ancestors().take_while(|part| part.starts_with(top)) {
+        if fs::symlink_metadata(part)?.is_symlink() {
+            return Err(io::Error::other(format!("{} is a link", part.display())));
+        }
     }
     let mut new = to.as_os_str().to_owned();
     new.push(".new");
-    // Whatever stands there is not followed: others may write to the claim.
     let _ = fs::remove_file(&new);
     let mut target = File::create_new(&new)?;
-    io::copy(&mut File::open(from)?, &mut target)?;
+    write(&mut target)?;
     target.sync_all()?;
     fs::rename(&new, to)
 }
@@ -246,5 +259,20 @@ mod tests {
             (vec![SUMS.into(), "verify/1.log".into(), "journal.jsonl".into()], 0)
         );
         assert_eq!(chosen(&run, 7).unwrap(), (vec![SUMS.into(), "verify/1.log".into()], 1));
+    }
+
+    #[test]
+    fn no_link_leads_out_of_the_claim() {
+        let folder = tempfile::tempdir().unwrap();
+        let (top, other) = (folder.path().join("run"), folder.path().join("other"));
+        fs::create_dir_all(&other).unwrap();
+        fs::create_dir_all(&top).unwrap();
+        std::os::unix::fs::symlink(&other, top.join("verify")).unwrap();
+        std::os::unix::fs::symlink(other.join("journal"), top.join("journal")).unwrap();
+        let write = |name: &str| put(&top, name, |file| file.write_all(b"x"));
+        assert!(write("verify/1.log").unwrap_err().to_string().ends_with("is a link"));
+        write("journal").unwrap();
+        assert!(fs::read_dir(&other).unwrap().next().is_none(), "the link itself was replaced");
+        assert_eq!(fs::read(top.join("journal")).unwrap(), b"x");
     }
 }

@@ -230,6 +230,9 @@ impl Bucket {
     fn text(&self, key: &str) -> Result<Option<String>, String> {
         let bytes = self.file(key)?;
         let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
+        if text.as_ref().is_some_and(|text| text.chars().any(char::is_control)) {
+            return Err(format!("{key} of its Secret holds a line break or another control character"));
+        }
         Ok(text.filter(|text| !text.is_empty()))
     }
 

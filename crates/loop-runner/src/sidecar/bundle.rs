@@ -16,6 +16,9 @@ const REFERENCE: &str = "refs/checkpoint";
 /// Most bytes of what stands before the objects of a bundle.
 const MOST_HEAD: u64 = 1 << 20;
 
+/// Most commits that a bundle stands on.
+const MOST_BASES: usize = 256;
+
 /// A repository that lives for one checkpoint.
 #[derive(Debug)]
 pub(super) struct Scratch {
@@ -108,9 +111,38 @@ fn wanted(file: &Path) -> Result<Vec<String>, String> {
             _ if line.len() <= 1 => return Ok(wanted),
             Some(rest) => {
                 let id = rest.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+                // What is kept there may be somebody else's.
+                if ![40, 64].contains(&id.len())
+                    || !id.iter().all(u8::is_ascii_hexdigit)
+                    || wanted.len() >= MOST_BASES
+                {
+                    return Err("what is kept there is no checkpoint".into());
+                }
                 wanted.push(String::from_utf8_lossy(id).into_owned());
             }
             None => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "these are tests")]
+
+    use super::*;
+
+    #[test]
+    fn what_stands_before_the_objects_is_ids_and_not_too_many() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let read = |text: &str| {
+            fs::write(file.path(), text).unwrap();
+            wanted(file.path())
+        };
+        let id = "0123456789abcdef0123456789abcdef01234567";
+        let head = format!("# v2 git bundle\n-{id} base\n{id} refs/checkpoint\n\nPACK");
+        assert_eq!(read(&head), Ok(vec![id.to_owned()]));
+        let refused = Err("what is kept there is no checkpoint".to_owned());
+        assert_eq!(read("# v2 git bundle\n--upload-pack=x\n\n"), refused);
+        assert_eq!(read(&format!("-{id}\n").repeat(300)), refused);
     }
 }

@@ -32,19 +32,17 @@ pub struct Keeper {
     last: Option<String>,
     /// What the ref points at on the remote. It may be newer than `last`: a pod can be lost before the status names it.
     tip: Option<String>,
-    /// Nobody goes on from it any more.
-    retired: bool,
 }
 
 impl Keeper {
     /// For a run, with what its ref points at and the checkpoint that its status names.
     pub fn new(uid: &str, tip: Option<String>, last: Option<String>) -> Self {
-        Self { reference: names::checkpoint_ref(uid), kept: 0, last, tip, retired: false }
+        Self { reference: names::checkpoint_ref(uid), kept: 0, last, tip }
     }
 
     /// What the status is to say.
     pub fn status(&self) -> Option<CheckpointStatus> {
-        let commit = self.last.clone().filter(|_| !self.retired)?;
+        let commit = self.last.clone()?;
         Some(CheckpointStatus { reference: self.reference.clone(), commit })
     }
 
@@ -79,11 +77,6 @@ impl Keeper {
         self.tip = Some(commit.clone());
         self.last = Some(commit);
         Ok(true)
-    }
-
-    /// From here on the status names no checkpoint.
-    pub fn retire(&mut self) {
-        self.retired = true;
     }
 
     /// Removes the checkpoints of a run that needs none any more. Best effort: a ref that stays does no harm.

@@ -1,5 +1,7 @@
 //! Where the checkpoints of a run are kept, whichever store that is.
 
+use std::time::Duration;
+
 use anyhow::{Result, anyhow};
 use loop_api::names;
 use loop_api::run::{Checkpoint, CheckpointStatus, CheckpointStore};
@@ -8,7 +10,7 @@ use loop_core::store::RunDir;
 use super::bucket::Bucket;
 use super::checkpoint::{self, Keeper};
 use super::git::Origin;
-use super::stored::Stored;
+use super::stored::{Stored, Unfit};
 use super::{Refused, Whose, tried};
 use crate::place::Place;
 use crate::say;
@@ -62,15 +64,24 @@ pub(super) async fn set_up(
             let repositories = place.data().join("repos");
             let mut stored = Stored::new(bucket, place.origin(), repositories, known.clone());
             if !place.ready().exists() {
-                stored.probe(whose.attempt).await.map_err(Refused)?;
+                // One that was good before is waited for.
+                match stored.probe(whose.attempt).await {
+                    Err(reason) if known.is_none() => return Err(Refused(reason).into()),
+                    done => done.unwrap_or_else(|reason| say(&reason)),
+                }
             }
             match (&known, missing) {
-                (_, Some(commit)) => stored.restore(Some(run), commit).await.map_err(|reason| {
-                    Refused(format!("the run cannot go on from its checkpoint: {reason}"))
-                })?,
+                (_, Some(commit)) => {
+                    stored.restore(Some(run), commit).await.map_err(|unfit| match unfit {
+                        Unfit::Away(reason) => anyhow!("the checkpoint of the run cannot be had: {reason}"),
+                        Unfit::Gone(reason) => {
+                            Refused(format!("the run cannot go on from its checkpoint: {reason}")).into()
+                        }
+                    })?
+                }
                 // In the same pod; without it, a run branch that the agent has rewritten may be taken for another's.
                 (Some(commit), None) => {
-                    stored.restore(None, commit).await.unwrap_or_else(|reason| say(&reason));
+                    stored.restore(None, commit).await.unwrap_or_else(|unfit| say(&unfit.to_string()));
                 }
                 (None, None) => {}
             }
@@ -91,18 +102,18 @@ impl Keep {
     }
 
     /// Takes a checkpoint if there is anything new; says whether there was. `pushed` is the tip of the run branch on the
-    /// remote.
+    /// remote, `time` what an upload may take.
     pub(super) async fn save(
         &mut self,
         origin: &Origin,
         run: &RunDir,
         must: bool,
-        pushed: Option<&str>,
+        (pushed, time): (Option<&str>, Duration),
     ) -> Result<bool, String> {
         match self {
             Self::Nothing => Ok(false),
             Self::Branch(keeper) => keeper.save(origin, run, must),
-            Self::Bucket(stored) => stored.save(run, pushed).await,
+            Self::Bucket(stored) => stored.save(run, pushed, time).await,
         }
     }
 
@@ -141,15 +152,6 @@ impl Keep {
             Self::Nothing => Vec::new(),
             Self::Branch(keeper) => keeper.tip().into_iter().collect(),
             Self::Bucket(stored) => stored.known().collect(),
-        }
-    }
-
-    /// From here on the status names no checkpoint.
-    pub(super) fn retire(&mut self) {
-        match self {
-            Self::Nothing => {}
-            Self::Branch(keeper) => keeper.retire(),
-            Self::Bucket(stored) => stored.retire(),
         }
     }
 

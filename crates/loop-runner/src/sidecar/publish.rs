@@ -151,6 +151,11 @@ impl Publisher {
         Ok(true)
     }
 
+    /// Whether the status that was told last names a checkpoint.
+    pub fn has_told(&self, checkpoint: &CheckpointStatus) -> bool {
+        self.told["checkpoint"]["commit"] == checkpoint.commit.as_str()
+    }
+
     /// Fills the `ConfigMaps` with the record.
     ///
     /// # Errors

@@ -53,6 +53,8 @@ pub(super) struct Sidecar {
     found: Option<u64>,
     /// Whether the end has been told.
     over: bool,
+    /// Why the last checkpoint could not be kept.
+    unkept: Option<String>,
 }
 
 impl Sidecar {
@@ -63,7 +65,18 @@ impl Sidecar {
         (keep, artifacts): (Keep, Option<Artifacts>),
         found: Option<u64>,
     ) -> Self {
-        Self { origin, run, publisher, keep, artifacts, pushed: None, moved: false, found, over: false }
+        Self {
+            origin,
+            run,
+            publisher,
+            keep,
+            artifacts,
+            pushed: None,
+            moved: false,
+            found,
+            over: false,
+            unkept: None,
+        }
     }
 
     /// Where the runs of the namespace are.
@@ -88,13 +101,17 @@ impl Sidecar {
             // What was told last stays.
             if due(watched, WATCH) && !self.over {
                 watched = Some(Instant::now());
-                let new = due(saved, PAUSE)
-                    && self.save(false).await.unwrap_or_else(|error| {
+                let mut new = false;
+                if due(saved, PAUSE) {
+                    let kept = self.save(false, PATIENCE).await;
+                    new = kept.as_ref().is_ok_and(|new| *new);
+                    if let Err(error) = &kept {
                         say(&format!("{error:#}"));
-                        false
-                    });
-                if new {
-                    saved = watched;
+                    }
+                    // What fails may have cost as much as what succeeds.
+                    if new || kept.is_err() {
+                        saved = watched;
+                    }
                 }
                 // A checkpoint counts when the status names it.
                 if new || due(written, PAUSE) {
@@ -128,10 +145,23 @@ impl Sidecar {
 
     /// Writes the status; with `end`, also that the run has ended, and this remark on it.
     async fn status(&mut self, end: Option<&str>) -> Result<bool, publish::Error> {
-        let checkpoint = self.keep.status();
+        // Nobody goes on from the checkpoints of a run whose completion is told.
+        let checkpoint = self.keep.status().filter(|_| !(end.is_some() && self.is_complete()));
         let written = self.publisher.status(&self.run, checkpoint.as_ref(), end).await?;
-        self.keep.named().await;
+        if checkpoint.is_some_and(|checkpoint| self.publisher.has_told(&checkpoint)) {
+            self.keep.named().await;
+        }
         Ok(written)
+    }
+
+    /// How the run ended, if it has.
+    fn ended(&self) -> Option<RunPhase> {
+        let state = read_journal(&self.run.journal()).ok().map(|(_, state)| state);
+        state.filter(|state| state.ended.is_some()).map(|state| state.phase)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.ended() == Some(RunPhase::Completed)
     }
 
     /// Moves a branch that the engine asks for. The checkpoint goes before it: a pod that goes on from an older one would
@@ -139,7 +169,7 @@ impl Sidecar {
     async fn push(&mut self, push: &Push) -> Result<Answer> {
         let end = Instant::now() + PATIENCE;
         while self.keep.is_some() {
-            let saved = match self.save(true).await {
+            let saved = match self.save(true, PATIENCE).await {
                 Ok(_) => self.status(None).await.context(UNWRITTEN),
                 Err(error) => Err(error),
             };
@@ -160,7 +190,7 @@ impl Sidecar {
         let remote = REMOTE.min(patience / 2);
         loop {
             let late = began.elapsed() >= remote;
-            match self.try_end(late, patience).await {
+            match self.try_end(late, patience.saturating_sub(began.elapsed()), patience).await {
                 Err(error) if began.elapsed() < patience && !is_refusal(&error) => {
                     wait(&format!("{error:#}"), FIRST_PAUSE).await;
                 }
@@ -172,16 +202,17 @@ impl Sidecar {
         }
     }
 
-    async fn try_end(&mut self, without_remote: bool, patience: Duration) -> Result<()> {
-        let state = read_journal(&self.run.journal()).ok().map(|(_, state)| state);
-        let ended = state.filter(|state| state.ended.is_some()).map(|state| state.phase);
+    async fn try_end(&mut self, without_remote: bool, left: Duration, patience: Duration) -> Result<()> {
+        let ended = self.ended();
         let complete = ended == Some(RunPhase::Completed);
+        let unkept = self.unkept.clone().filter(|_| without_remote && self.keep.is_apart());
         let taken = if complete {
-            // Nobody goes on from its checkpoints any more.
-            self.keep.retire();
-            self.push_run_branch(true, false).map_err(|reason| anyhow!(reason))
+            self.push_run_branch(true, true).map_err(|reason| anyhow!(reason))
+        } else if let Some(reason) = unkept {
+            // It has had its time.
+            Err(anyhow!(reason))
         } else {
-            self.save(!without_remote).await
+            self.save(!without_remote, left.min(patience / 2)).await
         };
         let mut remark = match taken {
             Ok(_) => String::new(),
@@ -198,7 +229,7 @@ impl Sidecar {
         if ended.is_some() {
             self.publisher.record(&self.run).await.context("the ConfigMaps could not be written")?;
             if let Some(artifacts) = &mut self.artifacts {
-                remark.push_str(&artifacts.keep(&self.run, patience / 2).await);
+                remark.push_str(&artifacts.keep(&self.run, left / 2).await);
                 self.publisher.is_kept_at(artifacts.place());
             }
         }
@@ -209,12 +240,13 @@ impl Sidecar {
         Ok(())
     }
 
-    /// Takes work and journal to the remote; says whether there was anything new.
-    async fn save(&mut self, must: bool) -> Result<bool> {
+    /// Takes work and journal to safety in so much time; says whether there was anything new.
+    async fn save(&mut self, must: bool, time: Duration) -> Result<bool> {
         // One that is not named counts for nobody, so there is never more than that one.
         self.name().await?;
         let pushed = self.pushed.as_deref();
-        let kept = self.keep.save(&self.origin, &self.run, must, pushed).await;
+        let kept = self.keep.save(&self.origin, &self.run, must, (pushed, time)).await;
+        self.unkept = kept.as_ref().err().cloned();
         let kept = kept.map_err(|reason| anyhow!(reason))?;
         self.name().await?;
         Ok(self.push_run_branch(must, false).map_err(|reason| anyhow!(reason))? || kept)

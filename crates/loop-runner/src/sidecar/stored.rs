@@ -22,6 +22,17 @@ const TIME: Duration = Duration::from_secs(120);
 /// The same for one that a run goes on from.
 const BRING_TIME: Duration = Duration::from_secs(300);
 
+/// Why a checkpoint cannot be gone on from.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unfit {
+    /// The bucket was not reached, or does not let anybody in now.
+    #[error("{0}")]
+    Away(String),
+    /// It is not there, or is another one.
+    #[error("{0}")]
+    Gone(String),
+}
+
 /// Keeps the checkpoints of one run.
 #[derive(Debug)]
 pub(super) struct Stored {
@@ -42,8 +53,6 @@ pub(super) struct Stored {
     older: Vec<String>,
     /// What the checkpoint of an earlier life of this process, or of another pod, stands on.
     known: Vec<String>,
-    /// Nobody goes on from it any more.
-    retired: bool,
 }
 
 impl Stored {
@@ -59,7 +68,6 @@ impl Stored {
             told: true,
             older: Vec::new(),
             known: Vec::new(),
-            retired: false,
         }
     }
 
@@ -80,17 +88,17 @@ impl Stored {
     ///
     /// # Errors
     /// A sentence.
-    pub(super) async fn restore(&mut self, run: Option<&RunDir>, commit: &str) -> Result<(), String> {
+    pub(super) async fn restore(&mut self, run: Option<&RunDir>, commit: &str) -> Result<(), Unfit> {
         let (name, file) = (name(commit), self.file());
         let again = "make the run anew, or bring it back";
-        if !self.bucket.download(&name, &file, MOST, BRING_TIME).await? {
-            return Err(format!("{} is no longer there; {again}", self.bucket.address(&name)));
+        if !self.bucket.download(&name, &file, MOST, BRING_TIME).await.map_err(Unfit::Away)? {
+            return Err(Unfit::Gone(format!("{} is no longer there; {again}", self.bucket.address(&name))));
         }
-        let scratch = self.scratch()?;
+        let scratch = self.scratch().map_err(Unfit::Away)?;
         let brought = scratch.read(&file, commit).and_then(|()| scratch.bring(commit, &self.clone, run));
         let _ = fs::remove_file(&file);
-        self.known =
-            brought.map_err(|reason| format!("{}: {reason}; {again}", self.bucket.address(&name)))?;
+        self.known = brought
+            .map_err(|reason| Unfit::Gone(format!("{}: {reason}; {again}", self.bucket.address(&name))))?;
         Ok(())
     }
 
@@ -101,18 +109,18 @@ impl Stored {
 
     /// What the status is to say.
     pub(super) fn status(&self) -> Option<CheckpointStatus> {
-        let commit = self.last.clone().filter(|_| !self.retired)?;
+        let commit = self.last.clone()?;
         Some(CheckpointStatus { reference: self.bucket.address(&name(&commit)), commit })
     }
 
     /// Whether the status does not name the last one yet.
     pub(super) fn is_unnamed(&self) -> bool {
-        !self.retired && !self.told
+        !self.told
     }
 
     /// Whether another pod would know this tip of the run branch for one of the run's own.
     pub(super) fn covers(&self, head: &str) -> bool {
-        self.retired || (self.head.as_deref() == Some(head) && !self.is_unnamed())
+        self.head.as_deref() == Some(head) && !self.is_unnamed()
     }
 
     /// The status has been written; what it does not name goes. Best effort: an object that stays does no harm.
@@ -129,11 +137,16 @@ impl Stored {
     }
 
     /// Takes a checkpoint, if there is anything new since the worktree was made; says whether there was. `pushed` is the tip
-    /// of the run branch on the remote.
+    /// of the run branch on the remote, `time` what its way there may take.
     ///
     /// # Errors
     /// A sentence.
-    pub(super) async fn save(&mut self, run: &RunDir, pushed: Option<&str>) -> Result<bool, String> {
+    pub(super) async fn save(
+        &mut self,
+        run: &RunDir,
+        pushed: Option<&str>,
+        time: Duration,
+    ) -> Result<bool, String> {
         let Some(material) = checkpoint::material(run, self.kept)? else { return Ok(false) };
         let Material { length, state, files } = material;
         let (Some(facts), Some((head, snapshot))) = (&state.worktree, &state.checkpoint) else {
@@ -142,32 +155,35 @@ impl Stored {
         let scratch = self.scratch()?;
         let mut parents = vec![head.as_str(), snapshot.as_str()];
         // So that the next pod knows it for one of the run's own, also when the agent has rewritten its branch.
-        parents.extend(pushed.filter(|pushed| scratch.origin.has(pushed)));
+        // Before this one has pushed anything, what the checkpoint before stands on says so.
+        let before = self.known.iter().map(String::as_str).filter(|_| pushed.is_none());
+        for commit in pushed.into_iter().chain(before) {
+            if !parents.contains(&commit) && scratch.origin.has(commit) {
+                parents.push(commit);
+            }
+        }
         let commit = scratch.origin.commit(&files, &parents, "Checkpoint\n")?;
         let file = self.file();
         let size = scratch.write(&commit, &facts.base_commit, &file)?;
+        // One that arrives although nobody hears of it goes with the others.
+        self.older.push(commit.clone());
         let sent = if size > MOST {
             Err(format!("the checkpoint has {size} bytes, and no more than {MOST} are kept"))
         } else {
-            self.bucket.upload(&name(&commit), &file, TIME).await
+            self.bucket.upload(&name(&commit), &file, TIME.min(time)).await
         };
         let _ = fs::remove_file(&file);
         sent?;
         self.kept = length;
         self.head = Some(head.clone());
+        self.older.retain(|older| *older != commit);
         self.older.extend(self.last.replace(commit));
         self.told = false;
         Ok(true)
     }
 
-    /// From here on the status names no checkpoint.
-    pub(super) fn retire(&mut self) {
-        self.retired = true;
-    }
-
     /// Removes the checkpoints of a run that needs none any more. Best effort.
     pub(super) async fn forget(&mut self) {
-        self.retired = true;
         self.last = None;
         if let Err(reason) = self.clean().await {
             say(&format!("the checkpoints could not be removed: {reason}"));

@@ -102,17 +102,17 @@ async fn another_pod_gets_journal_work_and_what_was_not_committed() {
     let world = World::new();
     let (mut stored, run) = world.pod("one", None);
     stored.probe(1).await.unwrap();
-    assert!(!stored.save(&run, None).await.unwrap(), "there is no journal yet");
+    assert!(!stored.save(&run, None, TIME).await.unwrap(), "there is no journal yet");
     let mut journal = begin(&run, &world.base);
-    assert!(stored.save(&run, None).await.unwrap());
+    assert!(stored.save(&run, None, TIME).await.unwrap());
     let first = stored.status().unwrap();
     stored.named().await;
     let (head, snapshot) = world.work("one");
     let step_id = STEP.to_owned();
     journal.append(Event::Checkpoint { step_id, head: head.clone(), snapshot: snapshot.clone() }).unwrap();
     fs::write(run.join("runner-notes.txt"), "a gate failed").unwrap();
-    assert!(stored.save(&run, None).await.unwrap());
-    assert!(!stored.save(&run, None).await.unwrap(), "nothing is new");
+    assert!(stored.save(&run, Some(&world.base), TIME).await.unwrap());
+    assert!(!stored.save(&run, None, TIME).await.unwrap(), "nothing is new");
     assert!(stored.is_unnamed() && !stored.covers(&head));
     let status = stored.status().unwrap();
     let name = |commit: &str| format!("checkpoints/{commit}.bundle");
@@ -130,12 +130,24 @@ async fn another_pod_gets_journal_work_and_what_was_not_committed() {
     assert_eq!(world.bucket.list(FOLDER).await.unwrap(), [name(&status.commit)]);
     next.restore(Some(&run), &status.commit).await.unwrap();
     assert!(run.journal().exists() && run.join("runner-notes.txt").exists());
-    assert_eq!(next.known().collect::<Vec<_>>(), [&head, &snapshot]);
+    assert_eq!(next.known().collect::<Vec<_>>(), [&head, &snapshot, &world.base]);
     let clone = world.path("two").join("origin");
     let text = git(&clone, &["show", &format!("{snapshot}:file")]).unwrap();
     assert_eq!(text, "not committed");
     assert!(git(&clone, &["for-each-ref", "refs/checkpoint"]).unwrap().is_empty());
-    next.forget().await;
+    // What an earlier pod has pushed is known to the next but one, also when this one pushes nothing.
+    let mut journal = Journal::open(&run).unwrap();
+    let step_id = STEP.to_owned();
+    journal
+        .append(Event::Checkpoint { step_id, head: snapshot.clone(), snapshot: snapshot.clone() })
+        .unwrap();
+    assert!(next.save(&run, None, TIME).await.unwrap());
+    next.named().await;
+    let third = next.status().unwrap().commit;
+    let (mut last, run) = world.pod("three", Some(&third));
+    last.restore(Some(&run), &third).await.unwrap();
+    assert!(last.known().any(|known| *known == world.base) && last.known().any(|known| *known == head));
+    last.forget().await;
     assert!(world.bucket.list(FOLDER).await.unwrap().is_empty());
 }
 
@@ -144,7 +156,7 @@ async fn only_what_the_status_names_is_gone_on_from() {
     let world = World::new();
     let (mut stored, run) = world.pod("one", None);
     drop(begin(&run, &world.base));
-    stored.save(&run, None).await.unwrap();
+    stored.save(&run, None, TIME).await.unwrap();
     let commit = stored.status().unwrap().commit;
     let other = world.base.clone();
     let file = world.path("file");
@@ -152,10 +164,10 @@ async fn only_what_the_status_names_is_gone_on_from() {
     world.bucket.upload(&name(&other), &file, TIME).await.unwrap();
     let (mut next, run) = world.pod("two", Some(&other));
     // The base is in the clone, but it is no checkpoint.
-    let refused = next.restore(Some(&run), &other).await.unwrap_err();
+    let refused = next.restore(Some(&run), &other).await.unwrap_err().to_string();
     assert!(refused.contains("what is kept there is not"), "{refused}");
     world.bucket.remove(&name(&commit)).await.unwrap();
-    let refused = next.restore(Some(&run), &commit).await.unwrap_err();
+    let refused = next.restore(Some(&run), &commit).await.unwrap_err().to_string();
     assert!(
         refused.ends_with(".bundle is no longer there; make the run anew, or bring it back"),
         "{refused}"
@@ -168,12 +180,12 @@ async fn a_remote_without_the_commit_that_the_run_began_from_is_named() {
     let world = World::new();
     let (mut stored, run) = world.pod("one", None);
     drop(begin(&run, &world.base));
-    stored.save(&run, None).await.unwrap();
+    stored.save(&run, None, TIME).await.unwrap();
     let kept = stored.status().unwrap().commit;
     fs::remove_dir_all(world.path("theirs")).unwrap();
     git(world.folder.path(), &["init", "-q", "--initial-branch=main", "theirs"]).unwrap();
     commit(&world.path("theirs"), "another");
     let (mut next, run) = world.pod("two", Some(&kept));
-    let refused = next.restore(Some(&run), &kept).await.unwrap_err();
+    let refused = next.restore(Some(&run), &kept).await.unwrap_err().to_string();
     assert!(refused.contains(&format!("the repository no longer has {}", world.base)), "{refused}");
 }
