@@ -71,14 +71,16 @@ pub(super) async fn set_up(
                 }
             }
             match (&known, missing) {
-                (_, Some(commit)) => {
-                    stored.restore(Some(run), commit).await.map_err(|unfit| match unfit {
-                        Unfit::Away(reason) => anyhow!("the checkpoint of the run cannot be had: {reason}"),
-                        Unfit::Gone(reason) => {
-                            Refused(format!("the run cannot go on from its checkpoint: {reason}")).into()
-                        }
-                    })?
-                }
+                (_, Some(commit)) => match stored.restore(Some(run), commit).await {
+                    Err(Unfit::Away(reason)) => {
+                        return Err(anyhow!("the checkpoint of the run cannot be had: {reason}"));
+                    }
+                    Err(Unfit::Gone(reason)) => {
+                        let words = format!("the run cannot go on from its checkpoint: {reason}");
+                        return Err(Refused(words).into());
+                    }
+                    Ok(()) => {}
+                },
                 // In the same pod; without it, a run branch that the agent has rewritten may be taken for another's.
                 (Some(commit), None) => {
                     stored.restore(None, commit).await.unwrap_or_else(|unfit| say(&unfit.to_string()));
