@@ -152,6 +152,7 @@ fn accounts_may_do_what_they_need_and_nothing_else() {
         "networkpolicies.networking.k8s.io",
         "persistentvolumeclaims",
         "pods",
+        "podtemplates",
         "rolebindings.rbac.authorization.k8s.io",
         "serviceaccounts",
         "validatingadmissionpolicies.admissionregistration.k8s.io",
