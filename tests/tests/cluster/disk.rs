@@ -9,7 +9,8 @@ use super::place::Place;
 /// A volume of the test cluster's own, gone with the test.
 pub(super) struct Disk<'a> {
     place: &'a Place,
-    folder: PathBuf,
+    /// Where it is.
+    pub(super) folder: PathBuf,
     /// Whether there is a file system of its own in the folder.
     mounted: bool,
 }

@@ -1,8 +1,8 @@
 //! Checkpoints and records in a bucket, whose server is a real one in a pod, and records on a volume of the user's.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
+use super::disk::Disk;
 use super::place::{Place, is_ours, manifest, say, until, work};
 use super::refusals::{SOON, says};
 
@@ -175,17 +175,11 @@ fn the_record_of_a_run_is_kept_on_a_claim_of_the_users() {
         return;
     }
     place.slow_project(0);
-    let name = place.namespace.clone();
-    let node = place.must(&["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"]);
-    let folder = std::env::temp_dir().join(&name);
-    fs::create_dir(&folder).expect("a folder");
+    let disk = Disk::new(&place, None);
     place.apply(&format!(
-        "apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: {name}}}\nspec:\n  capacity: {{storage: 1Gi}}\n  \
-         accessModes: [ReadWriteOnce]\n  storageClassName: {name}\n  local: {{path: {}}}\n  nodeAffinity: {{required: \
-         {{nodeSelectorTerms: [{{matchExpressions: [{{key: kubernetes.io/hostname, operator: In, values: [{node}]}}]}}]}}}}\n\
-         ---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: records}}\nspec:\n  accessModes: \
-         [ReadWriteOnce]\n  storageClassName: {name}\n  resources: {{requests: {{storage: 1Gi}}}}\n",
-        folder.display()
+        "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: records}}\nspec:\n  accessModes: \
+         [ReadWriteOnce]\n  storageClassName: {}\n  resources: {{requests: {{storage: 1Gi}}}}\n",
+        place.namespace
     ));
     let artifacts = "  artifacts: {store: Volume, volume: {claimName: records}}\n";
     place.run("told", &format!("{}{artifacts}", work("told")));
@@ -194,12 +188,10 @@ fn the_record_of_a_run_is_kept_on_a_claim_of_the_users() {
     let short = run["metadata"]["uid"].as_str().unwrap_or_default()[..5].to_owned();
     assert_eq!(run["status"]["artifactsPath"], format!("records:told-{short}"));
     for name in ["journal.jsonl", "evidence.json", "report.md", "looprun.json"] {
-        assert!(folder.join(format!("told-{short}")).join(name).exists(), "{name}");
+        assert!(disk.folder.join(format!("told-{short}")).join(name).exists(), "{name}");
     }
     assert!(place.get("configmap", "told-summary")["data"]["summary.json"].is_string());
     place.must(&["delete", "looprun", "told"]);
     until("the pod has left the volume", || place.pods_of("told").is_empty());
     place.must(&["delete", "pvc", "records", "--wait=false"]);
-    place.must(&["delete", "persistentvolume", &name, "--wait=false"]);
-    fs::remove_dir_all(&folder).expect("removed");
 }

@@ -53,7 +53,7 @@ pub fn bring_back(run: &RunDir, created: &Created) {
 }
 
 /// Names of all files of a record in its folder, relative to it and sorted, with their sizes. What is no part of the
-/// record is left out: the sums themselves, the lock, requests to cancel and pause, sandboxes, and what is half written.
+/// record is left out: the sums themselves, the lock, requests to the engine, sandboxes, and what is half written.
 pub fn list(folder: &Path) -> io::Result<Vec<(String, u64)>> {
     let mut found = Vec::new();
     let mut folders = vec![(folder.to_owned(), String::new())];
@@ -75,7 +75,7 @@ pub fn list(folder: &Path) -> io::Result<Vec<(String, u64)>> {
 }
 
 fn is_own(name: &str) -> bool {
-    matches!(name, "SHA256SUMS" | "lock" | "cancel" | "pause" | ".gitignore")
+    matches!(name, "SHA256SUMS" | "lock" | "cancel" | "pause" | "limits" | "limits.taken" | ".gitignore")
 }
 
 /// Files are written beside their place first.

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, anyhow};
 use kube::Api;
 use kube::api::DynamicObject;
 use loop_api::phase::RunPhase;
+use loop_api::run::CheckpointStatus;
 use loop_core::delivery::{Push, Pushed};
 use loop_core::store::{RunDir, read_journal};
 use tokio::signal::unix::{SignalKind, signal};
@@ -115,7 +116,7 @@ impl Sidecar {
                 }
                 // A checkpoint counts when the status names it.
                 if new || due(written, PAUSE) {
-                    match self.status(None).await {
+                    match self.status().await {
                         Ok(true) => written = watched,
                         Ok(false) => {}
                         Err(error) => say(&format!("the status could not be written: {error}")),
@@ -143,25 +144,22 @@ impl Sidecar {
         self.end(GRACE).await
     }
 
-    /// Writes the status; with `end`, also that the run has ended, and this remark on it.
-    async fn status(&mut self, end: Option<&str>) -> Result<bool, publish::Error> {
-        // Nobody goes on from the checkpoints of a run whose completion is told.
-        let checkpoint = self.keep.status().filter(|_| !(end.is_some() && self.is_complete()));
+    /// Writes the status of a run under way.
+    async fn status(&mut self) -> Result<bool, publish::Error> {
+        self.tell(self.keep.status(), None).await
+    }
+
+    /// Writes the status with this checkpoint; with `end`, also that the run has ended, and this remark on it.
+    async fn tell(
+        &mut self,
+        checkpoint: Option<CheckpointStatus>,
+        end: Option<&str>,
+    ) -> Result<bool, publish::Error> {
         let written = self.publisher.status(&self.run, checkpoint.as_ref(), end).await?;
         if checkpoint.is_some_and(|checkpoint| self.publisher.has_told(&checkpoint)) {
             self.keep.named().await;
         }
         Ok(written)
-    }
-
-    /// How the run ended, if it has.
-    fn ended(&self) -> Option<RunPhase> {
-        let state = read_journal(&self.run.journal()).ok().map(|(_, state)| state);
-        state.filter(|state| state.ended.is_some()).map(|state| state.phase)
-    }
-
-    fn is_complete(&self) -> bool {
-        self.ended() == Some(RunPhase::Completed)
     }
 
     /// Moves a branch that the engine asks for. The checkpoint goes before it: a pod that goes on from an older one would
@@ -170,7 +168,7 @@ impl Sidecar {
         let end = Instant::now() + PATIENCE;
         while self.keep.is_some() {
             let saved = match self.save(true, PATIENCE).await {
-                Ok(_) => self.status(None).await.context(UNWRITTEN),
+                Ok(_) => self.status().await.context(UNWRITTEN),
                 Err(error) => Err(error),
             };
             match saved {
@@ -203,7 +201,8 @@ impl Sidecar {
     }
 
     async fn try_end(&mut self, without_remote: bool, left: Duration, patience: Duration) -> Result<()> {
-        let ended = self.ended();
+        let state = read_journal(&self.run.journal()).ok().map(|(_, state)| state);
+        let ended = state.filter(|state| state.ended.is_some()).map(|state| state.phase);
         let complete = ended == Some(RunPhase::Completed);
         let unkept = self.unkept.clone().filter(|_| without_remote && self.keep.is_apart());
         let taken = if complete {
@@ -233,7 +232,9 @@ impl Sidecar {
                 self.publisher.is_kept_at(artifacts.place());
             }
         }
-        self.status(Some(&remark)).await.context(UNWRITTEN)?;
+        // Nobody goes on from the checkpoints of a run whose completion is told.
+        let checkpoint = self.keep.status().filter(|_| !complete);
+        self.tell(checkpoint, Some(&remark)).await.context(UNWRITTEN)?;
         if complete {
             self.keep.forget(&self.origin).await;
         }
@@ -255,7 +256,7 @@ impl Sidecar {
     /// Has the status name a checkpoint that counts only then.
     async fn name(&mut self) -> Result<()> {
         if self.keep.is_unnamed() {
-            self.status(None).await.context(UNWRITTEN)?;
+            self.status().await.context(UNWRITTEN)?;
         }
         Ok(())
     }

@@ -36,7 +36,6 @@ pub(crate) fn merge(pod: &mut Pod, template: &PodTemplateSpec, named: bool) -> R
         service::look_for_secret(&wanted, secret)?;
     }
     let volumes = wanted.volumes.take().unwrap_or_default();
-    let known: Vec<String> = volumes.iter().map(|volume| volume.name.clone()).collect();
     volumes::look_at_mounts(&wanted.containers, &volumes)?;
     volumes::add(spec, volumes)?;
     let (parts, services): (Vec<Container>, Vec<Container>) = std::mem::take(&mut wanted.containers)
@@ -55,8 +54,7 @@ pub(crate) fn merge(pod: &mut Pod, template: &PodTemplateSpec, named: bool) -> R
             }
         }
     }
-    let services =
-        services.into_iter().map(|wanted| service::of(wanted, &known)).collect::<Result<Vec<_>, _>>()?;
+    let services = services.into_iter().map(service::of).collect::<Result<Vec<_>, _>>()?;
     // They are there before anything that may want them.
     let at = containers.iter().position(|own| own.name == AGENT).unwrap_or(containers.len());
     containers.splice(at..at, services);

@@ -21,8 +21,8 @@ const SECURITY: [&str; 8] = [
     "seccompProfile",
 ];
 
-/// A container of a template as one of the pod; `volumes` are those of the template.
-pub(super) fn of(mut wanted: Container, volumes: &[String]) -> Result<Container, String> {
+/// A container of a template as one of the pod.
+pub(super) fn of(mut wanted: Container) -> Result<Container, String> {
     let name = wanted.name.clone();
     if OURS.contains(&name.as_str()) {
         return Err(format!("has a container {name}, which is a name of ours"));
@@ -35,12 +35,9 @@ pub(super) fn of(mut wanted: Container, volumes: &[String]) -> Result<Container,
         return refused("volumeDevices");
     }
     let propagates = |mode: &String| mode != "None";
-    let mounts = || wanted.volume_mounts.iter().flatten();
-    if mounts().any(|mount| mount.mount_propagation.as_ref().is_some_and(propagates)) {
+    let mut mounts = wanted.volume_mounts.iter().flatten();
+    if mounts.any(|mount| mount.mount_propagation.as_ref().is_some_and(propagates)) {
         return refused("a mount that propagates");
-    }
-    if mounts().any(|mount| !volumes.contains(&mount.name)) {
-        return refused("a mount of a volume that the template does not have");
     }
     let security = wanted.security_context.take().unwrap_or_default();
     if let Value::Object(fields) = json(&security)
