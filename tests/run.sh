@@ -164,7 +164,7 @@ cluster() {
     (
       eval "$(tests/cluster/env "$node")" || exit 1
       $LOOP_CLUSTER_RUN helm upgrade --install agentloop charts/agentloop --namespace agentloop --create-namespace \
-        ${LOOP_TEST_NPM:+--set agents.claude.image=agentloop/claude:test} --wait --timeout 120s >"$scratch/helm.log" 2>&1 || { cat "$scratch/helm.log" >&2; exit 1; }
+        --set leaseSeconds=30 ${LOOP_TEST_NPM:+--set agents.claude.image=agentloop/claude:test} --wait --timeout 120s >"$scratch/helm.log" 2>&1 || { cat "$scratch/helm.log" >&2; exit 1; }
       KUBECTL="$LOOP_CLUSTER_RUN kubectl" tests/cluster/crd.sh || exit 1
       cargo test --release --quiet -p loop-tests --test cluster -- --test-threads 1
     )

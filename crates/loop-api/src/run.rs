@@ -14,8 +14,8 @@ pub use spec::{
     Require, Review, SecretReference, Task, TemplateReference, Worktree, WorktreeHooks,
 };
 pub use status::{
-    CheckpointStatus, Condition, LoopRunStatus, LostAttempts, PostmortemStatus, Progress, RunResult,
-    StepSummary, UsageStatus, WorktreeStatus,
+    CheckpointStatus, Condition, LEASE_SECONDS, LoopRunStatus, LostAttempts, PostmortemStatus, Progress,
+    RunResult, StepSummary, UsageStatus, WorktreeStatus,
 };
 pub use store::{ArtifactStore, ClaimReference, S3Bucket};
 

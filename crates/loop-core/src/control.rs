@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
+use crate::lease::{Hold, Lease};
 use crate::store::{RunDir, now_ms};
 
 /// How long a pause waits for the end of a step (design section 5).
@@ -14,6 +15,8 @@ pub const PAUSE_PATIENCE: Duration = Duration::from_mins(10);
 pub enum Stop {
     /// A signal; the run stays resumable (RUN-80).
     Signal(i32),
+    /// The run is another attempt's by now, or may be: nothing was heard for longer than the lease.
+    Lease,
     /// Somebody canceled the run (RUN-73).
     Cancel,
     /// Somebody paused the run, and it did not come to the end of its step in time, or is not to wait for it.
@@ -49,6 +52,8 @@ pub struct Control {
     pub started: i64,
     /// How long it may take; `None` without a deadline.
     pub deadline_seconds: Option<u32>,
+    /// What the engine may work by, where it needs that.
+    pub lease: Option<Lease>,
 }
 
 impl Control {
@@ -70,6 +75,9 @@ impl Control {
     pub fn stop(&self) -> Option<Stop> {
         if let Some(signal) = self.signals.raised() {
             return Some(Stop::Signal(signal));
+        }
+        if self.lease.as_ref().is_some_and(|lease| lease.hold() != Hold::Held) {
+            return Some(Stop::Lease);
         }
         if self.run.cancel_requested() {
             return Some(Stop::Cancel);

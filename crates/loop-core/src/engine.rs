@@ -41,6 +41,7 @@ use crate::delivery::Remote;
 use crate::exec::{self, Counts, Isolation};
 use crate::far::{self, Links, Setting, Side, Worktree};
 use crate::git::{self, Git, Identity, Trusted};
+use crate::lease::{Hold, Lease};
 use crate::machine::{Next, State, Step, next};
 use crate::queue::Turn;
 use crate::record;
@@ -118,6 +119,8 @@ pub enum End {
     Interrupted(i32),
     /// The user paused the run; it can be resumed.
     Paused,
+    /// The lease of the run ran out; it can be resumed when there is one again.
+    Expired,
 }
 
 /// Why a step has no result.
@@ -197,6 +200,8 @@ pub struct Host {
     pub remote: Option<Arc<dyn Remote>>,
     /// Connections to containers that there are already.
     pub links: Links,
+    /// What the engine may work by, where others could be given the run.
+    pub lease: Option<Lease>,
 }
 
 /// One run, driven by this process alone.
@@ -258,8 +263,13 @@ impl<'a> Engine<'a> {
             marker: uid.to_owned(),
             links: host.links.clone(),
         };
-        let control =
-            Control { signals: host.signals.clone(), run: run.clone(), started: 0, deadline_seconds: None };
+        let control = Control {
+            signals: host.signals.clone(),
+            run: run.clone(),
+            started: 0,
+            deadline_seconds: None,
+            lease: host.lease.clone(),
+        };
         let user = Git::user(&root).with(exec::ENGINE_MARKER, uid);
         let identity = identity(&user, &host.environment);
         let mut engine = Self {
@@ -299,10 +309,13 @@ impl<'a> Engine<'a> {
             return Ok(end);
         }
         if self.state().phase != RunPhase::Completed {
-            self.append(Event::RunStarted {
-                worker_id: format!("{}:{}", host_name(), std::process::id()),
-                isolation: self.setting.isolation.to_string(),
-            })?;
+            let worker_id = worker_id();
+            let isolation = self.setting.isolation.to_string();
+            self.append(Event::RunStarted { worker_id: worker_id.clone(), isolation })?;
+            if let Some(grant) = self.control.lease.as_ref().and_then(Lease::read) {
+                let (attempt, seconds) = (grant.attempt, grant.seconds);
+                self.append(Event::LeaseGranted { worker_id, attempt, seconds })?;
+            }
         }
         if let Some(event) = account(&self.run, self.state()) {
             self.append(event)?;
@@ -422,6 +435,11 @@ impl<'a> Engine<'a> {
         match stop {
             // The step stays open: whoever resumes finds it interrupted and begins at the checkpoint.
             Stop::Signal(signal) => Ok(Some(End::Interrupted(signal))),
+            Stop::Lease => {
+                let revoked = self.control.lease.as_ref().is_some_and(|lease| lease.hold() == Hold::Revoked);
+                self.append(Event::LeaseExpired { worker_id: worker_id(), revoked })?;
+                Ok(Some(End::Expired))
+            }
             Stop::Cancel | Stop::Deadline | Stop::Pause => {
                 if let Some(step_id) = open {
                     self.append(Event::StepInterrupted { step_id: step_id.to_owned() })?;
@@ -511,6 +529,11 @@ fn identity(user: &Git, environment: &BTreeMap<String, String>) -> Identity {
         name: pick("GIT_AUTHOR_NAME", "user.name", "Agentloop"),
         email: pick("GIT_AUTHOR_EMAIL", "user.email", "agentloop@localhost"),
     }
+}
+
+/// Who drives a run: host and process id.
+fn worker_id() -> String {
+    format!("{}:{}", host_name(), std::process::id())
 }
 
 fn host_name() -> String {

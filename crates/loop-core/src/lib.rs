@@ -11,6 +11,7 @@ mod environment;
 pub mod exec;
 pub mod far;
 pub mod git;
+pub mod lease;
 pub mod machine;
 mod notes;
 pub mod object;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use loop_core::delivery::{Push, Pushed, Remote};
+use loop_core::lease::{Hold, Lease};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -55,13 +56,18 @@ pub struct Numbered<T> {
 pub struct Mailbox {
     requests: PathBuf,
     replies: PathBuf,
+    lease: Lease,
 }
 
 impl Mailbox {
     /// Those of a pod.
     pub fn of(place: &Place) -> Self {
         let folder = place.folder();
-        Self { requests: folder.join("requests.jsonl"), replies: folder.join("replies.jsonl") }
+        Self {
+            requests: folder.join("requests.jsonl"),
+            replies: folder.join("replies.jsonl"),
+            lease: place.lease(),
+        }
     }
 
     /// Forgets what was asked and answered.
@@ -85,6 +91,9 @@ impl Mailbox {
             let replies = read::<Answer>(&self.replies).map_err(unusable)?;
             if let Some(reply) = replies.into_iter().find(|reply| reply.id == id) {
                 return Ok(reply.what);
+            }
+            if matches!(wanted, Wanted::Push(_)) && self.lease.hold() != Hold::Held {
+                return Err("the lease of this pod has run out".into());
             }
             if Instant::now() >= end {
                 return Err(format!("the sidecar did not answer in {} s", patience.as_secs()));
@@ -151,6 +160,8 @@ fn append(path: &Path, line: &impl Serialize) -> io::Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+    use loop_core::lease::{Grant, boot_ms};
+
     use super::*;
 
     fn push(expected: Option<&str>) -> Push {
@@ -161,7 +172,10 @@ mod tests {
     #[test]
     fn a_request_is_answered_once_and_by_its_number() {
         let folder = tempfile::tempdir().unwrap();
-        let mailbox = Mailbox::of(&Place::at(folder.path()));
+        let place = Place::at(folder.path());
+        let mailbox = Mailbox::of(&place);
+        let grant = Grant { attempt: 1, seconds: 60, until_ms: boot_ms() + 60_000, revoked: false };
+        place.lease().write(&grant).unwrap();
         let other = mailbox.clone();
         let sidecar = std::thread::spawn(move || {
             let mut answered = Vec::new();
@@ -187,5 +201,8 @@ mod tests {
         let wanted = mailbox.ask(&Wanted::Ended, Duration::from_millis(1)).unwrap_err();
         assert!(wanted.contains("did not answer"), "{wanted}");
         assert_eq!(mailbox.open().unwrap().len(), 1, "who comes back finds what is open");
+        place.lease().write(&Grant { revoked: true, ..grant }).unwrap();
+        let revoked = mailbox.push(&push(None)).unwrap_err();
+        assert_eq!(revoked, "the lease of this pod has run out", "nobody waits for a push of another's run");
     }
 }

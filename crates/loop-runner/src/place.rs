@@ -2,10 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use loop_core::lease::Lease;
+
 /// Shared by runner and sidecar, and read in parts by agent and gates.
 pub const RUN: &str = "/run/agentloop";
 /// Worktrees.
 pub const WORK: &str = "/work";
+/// Written by the sidecar, read by the runner.
+const LEASE: &str = "/run/agentloop-lease/lease.json";
 
 /// The folder that runner and sidecar share.
 #[derive(Debug, Clone)]
@@ -13,18 +17,20 @@ pub struct Place {
     folder: PathBuf,
     /// Where the sidecar alone says that it is ready: the shared folder may be older than the pod.
     ready: PathBuf,
+    /// The lease of the pod's attempt: it is the pod's own, wherever the shared folder is.
+    lease: PathBuf,
 }
 
 impl Place {
     /// The folder of the pod.
     pub fn of_pod() -> Self {
-        Self { folder: RUN.into(), ready: "/tmp/ready".into() }
+        Self { folder: RUN.into(), ready: "/tmp/ready".into(), lease: LEASE.into() }
     }
 
     /// Another one, for tests.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
         let folder = folder.into();
-        Self { ready: folder.join("ready"), folder }
+        Self { ready: folder.join("ready"), lease: folder.join("lease"), folder }
     }
 
     /// The folder itself.
@@ -45,6 +51,11 @@ impl Place {
     /// The `LoopRun` as the API server gave it to the sidecar.
     pub fn object(&self) -> PathBuf {
         self.folder.join("looprun.json")
+    }
+
+    /// What the engine may work by.
+    pub fn lease(&self) -> Lease {
+        Lease::at(&self.lease)
     }
 
     /// Is there when the sidecar has set everything up.

@@ -9,6 +9,7 @@ pub mod credentials;
 pub mod git;
 mod https;
 mod keep;
+mod lease;
 pub mod publish;
 mod serve;
 mod stored;
@@ -20,6 +21,7 @@ use anyhow::{Context as _, Result, anyhow};
 use kube::Client;
 use loop_api::names;
 use loop_api::run::{CheckpointStatus, LoopRun};
+use loop_core::lease::boot_ms;
 use loop_core::machine::State;
 use loop_core::store::{Store, replace_file};
 use serde_json::json;
@@ -29,6 +31,7 @@ use crate::place::Place;
 use crate::say;
 use artifacts::Artifacts;
 use git::Origin;
+use lease::Held;
 use publish::Publisher;
 use serve::Sidecar;
 
@@ -42,7 +45,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 pub struct Refused(String);
 
 /// Which run the pod is for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Whose {
     /// Namespace of pod and run.
     pub namespace: String,
@@ -52,6 +55,8 @@ pub struct Whose {
     pub uid: String,
     /// Which attempt the pod is.
     pub attempt: u32,
+    /// Its name.
+    pub pod: String,
 }
 
 impl Whose {
@@ -66,6 +71,7 @@ impl Whose {
             name: variable("LOOP_RUN_NAME")?,
             uid: variable("LOOP_RUN_UID")?,
             attempt: variable("LOOP_ATTEMPT")?.parse().context("LOOP_ATTEMPT is no number")?,
+            pod: variable("POD_NAME")?,
         })
     }
 }
@@ -77,6 +83,7 @@ impl Whose {
 pub async fn run(place: &Place, whose: &Whose) -> Result<()> {
     let client = Client::try_default().await.context("the API server cannot be reached")?;
     let publisher = Publisher::new(&client, whose);
+    let asked = boot_ms();
     let object = publisher.run().await.with_context(|| format!("LoopRun {} cannot be read", whose.name))?;
     if object.metadata.uid.as_deref() != Some(&whose.uid) {
         return Err(anyhow!(
@@ -84,13 +91,16 @@ pub async fn run(place: &Place, whose: &Whose) -> Result<()> {
             whose.name
         ));
     }
+    let held = Held::new(place.lease(), whose, &object, asked).map_err(|reason| anyhow!(reason))?;
+    // Before anything else, as what follows may take its time.
+    let renewing = tokio::spawn(lease::renew(publisher.runs(), whose.name.clone(), held.clone()));
     let metadata = json!({"name": whose.name, "namespace": whose.namespace, "uid": whose.uid});
     let plain = json!({
         "apiVersion": loop_api::run::API_VERSION, "kind": loop_api::run::KIND,
         "metadata": metadata, "spec": object.data["spec"],
     });
     let wanted: LoopRun = serde_json::from_value(plain.clone()).context("the LoopRun cannot be read")?;
-    let origin = Origin::new(&wanted.spec.repository, place.origin());
+    let origin = Origin::new(&wanted.spec.repository, place.origin()).held_by(held.clone());
     let reference = names::checkpoint_ref(&whose.uid);
     let began = Instant::now();
     tried("cloned", || origin.set_up(&wanted.spec.repository.reference)).await?;
@@ -126,12 +136,14 @@ pub async fn run(place: &Place, whose: &Whose) -> Result<()> {
     let mut sidecar =
         Sidecar::new(origin, run.clone(), publisher, (keep, artifacts), Some(found).filter(|_| first));
     let identity = (whose.name.clone(), whose.uid.clone());
-    let wishes = tokio::spawn(wish::follow(sidecar.runs(), identity, run, limits));
+    let wishes = tokio::spawn(wish::follow(sidecar.runs(), identity, run, limits, held));
     replace_file(&place.ready(), b"")?;
     let served = sidecar.serve(&Mailbox::of(place)).await;
-    wishes.abort();
-    // Aborted or done, it has ended.
-    let _ = wishes.await;
+    for task in [wishes, renewing] {
+        task.abort();
+        // Aborted or done, it has ended.
+        let _ = task.await;
+    }
     served
 }
 

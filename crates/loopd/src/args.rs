@@ -15,6 +15,11 @@ pub(crate) struct Args {
     /// Seconds until the object of an ended run is deleted, unless it says otherwise; 0 = never
     #[arg(long, env = "LOOP_TTL", default_value_t = 604_800, value_name = "SECONDS")]
     pub(crate) ttl: u32,
+    /// Seconds without a word of the API server after which the pod of a run stops by itself, and after which the run may
+    /// go on in another
+    #[arg(long, env = "LOOP_LEASE_SECONDS", default_value_t = loop_api::run::LEASE_SECONDS, value_name = "SECONDS")]
+    #[arg(value_parser = clap::value_parser!(u32).range(10..=3600))]
+    pub(crate) lease_seconds: u32,
     /// Image with loop-runner, loop-sidecar and loop-exec
     #[arg(long, env = "LOOP_RUNNER_IMAGE", value_name = "IMAGE")]
     pub(crate) runner_image: String,

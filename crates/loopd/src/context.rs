@@ -20,7 +20,7 @@ use crate::args::Args;
 use crate::fence::Fence;
 use crate::queue::{self, Entry, Place, Pods};
 use crate::run::standing::{self, Standing};
-use crate::run::{self, ApplyError, Guarded, Images};
+use crate::run::{self, ApplyError, Guarded, Images, health};
 
 /// Seconds until the next try after an error, doubled by each further error.
 const FIRST_PAUSE: u64 = 5;
@@ -30,6 +30,8 @@ const FIRST_PAUSE: u64 = 5;
 pub(crate) struct Settings {
     /// Runs at the same time.
     pub(crate) slots: usize,
+    /// Seconds that the lease of an attempt counts.
+    pub(crate) lease_seconds: u32,
     runner_image: String,
     agent_image: Option<String>,
     claude_image: Option<String>,
@@ -45,6 +47,7 @@ impl Settings {
         let named = |image: &Option<String>| image.clone().filter(|image| !image.is_empty());
         Self {
             slots: args.slots,
+            lease_seconds: args.lease_seconds,
             runner_image: args.runner_image.clone(),
             agent_image: named(&args.agent_image),
             claude_image: named(&args.claude_image),
@@ -256,25 +259,18 @@ impl Context {
     /// All runs, and what the queue knows of them. Forgets admissions that the cache shows by now, and runs that are gone.
     fn entries(&self, admitted: &mut BTreeMap<String, u32>) -> (Vec<Arc<Guarded>>, Vec<Entry>) {
         let (runs, pods, now) = (self.runs.state(), self.pods.state(), Timestamp::now());
-        let mut of_run: BTreeMap<&str, Pods> = BTreeMap::new();
-        let mut over: BTreeSet<(&str, String)> = BTreeSet::new();
+        let lease = self.settings.lease_seconds;
+        let mut of_run: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
         for pod in &pods {
             let Some(uid) = pod.labels().get(names::RUN_UID_LABEL) else { continue };
-            let seen = of_run.entry(uid).or_default();
-            if run::health::is_over(pod) {
-                over.insert((uid, pod.name_any()));
-            } else {
-                seen.alive = true;
-            }
+            of_run.entry(uid).or_default().push(pod);
         }
         let mut known = BTreeSet::new();
         let mut entries = Vec::new();
         for run in runs.iter().filter_map(|run| run.0.as_ref().ok()) {
             let uid = run.uid().unwrap_or_default();
             known.insert(uid.clone());
-            let current = run.status.as_ref().map(|status| status.pod_name.clone()).unwrap_or_default();
-            let mut pods = of_run.remove(uid.as_str()).unwrap_or_default();
-            pods.over = over.contains(&(uid.as_str(), current));
+            let pods = Pods::of(run, &of_run.remove(uid.as_str()).unwrap_or_default(), lease, now);
             // The cache shows it by now; or it shows that the user was faster, so that it was not written.
             let shown = |admitted: &u32| attempt(run) >= *admitted;
             if admitted.get(&uid).is_some_and(shown) || standing::of(run, now) == Standing::Rests {
@@ -286,8 +282,9 @@ impl Context {
         admitted.retain(|uid, _| known.contains(uid));
         lock(&self.made).retain(|uid, _| known.contains(uid));
         lock(&self.unfit).retain(|uid| known.contains(uid));
-        let alive = of_run.iter().filter(|(_, pods)| pods.alive);
-        entries.extend(alive.map(|(uid, _)| Entry::orphan(uid)));
+        let alive = |pod: &&Pod| !health::is_over(pod) && !health::is_abandoned(pod, lease, now);
+        let orphans = of_run.iter().filter(|(_, pods)| pods.iter().any(alive));
+        entries.extend(orphans.map(|(uid, _)| Entry::orphan(uid)));
         (runs, entries)
     }
 

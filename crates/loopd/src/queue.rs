@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use loop_api::crd::LoopRun;
 
+use crate::run::health;
 use crate::run::standing::{self, Standing};
 
 /// What the queue knows of a run, or of a pod whose run is gone.
@@ -37,6 +39,23 @@ pub(crate) struct Pods {
     pub(crate) alive: bool,
     /// The pod of its current attempt is there, and is over.
     pub(crate) over: bool,
+}
+
+impl Pods {
+    /// Of a run with these pods at `now`. One that the run has gone on without counts as long as its lease may.
+    pub(crate) fn of(run: &LoopRun, pods: &[&Pod], lease_seconds: u32, now: Timestamp) -> Self {
+        let current = run.status.as_ref().map(|status| status.pod_name.as_str()).unwrap_or_default();
+        let is_current = |pod: &&&Pod| pod.metadata.name.as_deref() == Some(current);
+        let expired = standing::is_expired(run, now);
+        let alive = |pod: &&Pod| {
+            let gone = health::is_over(pod) || health::is_abandoned(pod, lease_seconds, now);
+            !gone && (is_current(&pod) || !expired)
+        };
+        Self {
+            alive: pods.iter().any(alive),
+            over: pods.iter().filter(is_current).any(|pod| health::is_over(pod)),
+        }
+    }
 }
 
 impl Entry {

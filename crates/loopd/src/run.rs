@@ -3,6 +3,8 @@
 mod apply;
 mod decide;
 pub(crate) mod health;
+#[cfg(test)]
+mod model;
 mod objects;
 mod pod;
 pub(crate) mod standing;
@@ -32,6 +34,8 @@ pub(crate) type Guarded = DeserializeGuard<LoopRun>;
 
 /// The most that a look at one run may take.
 const TIME: Duration = Duration::from_secs(30);
+/// Until a run is looked at again that has changed meanwhile, unless its change is seen before.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Until a run that is being deleted is looked at again.
 const GONE: Duration = Duration::from_secs(300);
 
@@ -57,7 +61,11 @@ pub(crate) async fn reconcile(seen: Arc<Guarded>, context: Arc<Context>) -> Resu
     let run = seen.0.as_ref().map_err(|invalid| Error::Unreadable(invalid.error.clone()))?;
     let looked =
         tokio::time::timeout(TIME, Box::pin(look(run, &context))).await.map_err(|_| Error::TimedOut)?;
-    let looked = looked?;
+    let looked = match looked {
+        // Somebody has written the run meanwhile, and it is looked at again with that.
+        Err(Error::Apply(error)) if error.is_conflict() => return Ok(Action::requeue(AGAIN)),
+        looked => looked?,
+    };
     // Not after an error: whoever waits would wake itself again and again.
     context.wake_next();
     match looked {
@@ -110,10 +118,23 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
         turn: waits && images.is_some() && gap.is_none() && context.take_turn(&run),
         gap: gap.as_ref(),
         slots: context.settings.slots,
+        lease_seconds: context.settings.lease_seconds,
         ttl: context.settings.ttl,
     };
     let decision = decide(&seen, now);
     let run = write(context, &run, &before, &decision.status).await?;
+    if before.lease_expires != decision.status.lease_expires {
+        let waits = run
+            .status
+            .iter()
+            .flat_map(|status| &status.conditions)
+            .find(|said| said.kind == status::RECONCILING);
+        let message = waits.map_or("the pod of the run may still be at work", |said| &said.message);
+        // The status says the same.
+        if let Err(error) = apply::lease_expired(&context.client, &run, message).await {
+            warn!(%error, "an event could not be written");
+        }
+    }
     match (decision.step, images, &pod) {
         // What was seen may be a moment old.
         (Step::Start, ..) if context.is_made(&run, decision.status.attempt) => {}
@@ -174,9 +195,7 @@ async fn write(context: &Context, run: &LoopRun, before: &Owned, status: &Owned)
     if before == status {
         return Ok(run.clone());
     }
-    // Who has which pod is decided on what was read, or not at all.
-    let guarded = before.attempt != status.attempt || before.pod_name != status.pod_name;
-    let written = apply::status(&context.client, run, status, guarded).await?;
+    let written = apply::status(&context.client, run, status).await?;
     if before.phase != status.phase || before.attempt != status.attempt {
         let phase = status.phase.as_str();
         info!(namespace = run.namespace(), run = run.name_any(), attempt = status.attempt, phase, "run");

@@ -10,7 +10,7 @@ use super::place::{Place, is_ours, manifest, say, until, work};
 use super::refusals::says;
 
 /// Processes of a pod on this machine whose command begins like this; none where the cluster is elsewhere.
-fn processes(pod_uid: &str, command: &str) -> Vec<u32> {
+pub(crate) fn processes(pod_uid: &str, command: &str) -> Vec<u32> {
     let entries = fs::read_dir("/proc").expect("processes");
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     pids.filter(|pid: &u32| {
@@ -29,7 +29,7 @@ fn kill(pids: &[u32]) {
     }
 }
 
-fn status(place: &Place, run: &str, path: &str) -> String {
+pub(crate) fn status(place: &Place, run: &str, path: &str) -> String {
     let run = place.get("looprun", run);
     let value = run["status"].pointer(path).cloned().unwrap_or_default();
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)

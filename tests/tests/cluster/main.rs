@@ -6,6 +6,7 @@ mod credentials;
 mod disk;
 mod example;
 mod hostile;
+mod leases;
 mod lifecycle;
 mod lost;
 mod memory;

@@ -84,6 +84,7 @@ const MOST: &[(&str, u64)] = &[
     ("status.podUID", 64),
     ("status.checkpoint.ref", 1024),
     ("status.checkpoint.commit", 64),
+    ("status.leaseExpires", 40),
     ("status.startTime", 40),
     ("status.completionTime", 40),
     ("status.progress.lastEventTime", 40),

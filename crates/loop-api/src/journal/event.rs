@@ -20,6 +20,22 @@ pub enum Event {
         /// `bubblewrap VERSION` or `none: REASON`.
         isolation: String,
     },
+    /// One attempt of a run on a cluster works by this lease, renewed by each word of the API server (EVT-20).
+    LeaseGranted {
+        /// Host and process id.
+        worker_id: String,
+        /// Which attempt.
+        attempt: u32,
+        /// Seconds that it counts after each word.
+        seconds: u32,
+    },
+    /// That lease ran out, and the agent was stopped (EVT-21).
+    LeaseExpired {
+        /// Host and process id.
+        worker_id: String,
+        /// Whether another attempt has it; else nothing was heard of the API server for too long.
+        revoked: bool,
+    },
     /// The user wants a paused run or one that has ended to go on; it may have to wait for its turn (EVT-22).
     RunResumed {
         /// Whether it had ended, and is tried again with fresh limits (BUG-22).

@@ -6,6 +6,9 @@ use super::is_default;
 use crate::phase::RunPhase;
 use crate::summary::Summary;
 
+/// Seconds that an attempt's lease counts, where nobody says otherwise (design section 7).
+pub const LEASE_SECONDS: u32 = 60;
+
 /// Where a run stands. Every field is derived; nothing here decides anything.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
@@ -28,6 +31,13 @@ pub struct LoopRunStatus {
     /// On a cluster: uid of that pod, once it was made.
     #[serde(rename = "podUID", skip_serializing_if = "String::is_empty")]
     pub pod_uid: String,
+    /// On a cluster: seconds without a word of the API server after which the attempt stops by itself, and after which
+    /// another may begin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_seconds: Option<u32>,
+    /// On a cluster: until when an attempt that was lost may still be at work somewhere, RFC 3339; no other begins before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_expires: Option<String>,
     /// On a cluster: attempts that lost their pods since the loop last got further; absent when none did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<LostAttempts>,

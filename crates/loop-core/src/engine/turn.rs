@@ -40,7 +40,7 @@ impl Engine<'_> {
         let mut said = String::new();
         loop {
             if let Some(stop) = self.control.stop_at_boundary() {
-                if !matches!(stop, Stop::Signal(_)) {
+                if !matches!(stop, Stop::Signal(_) | Stop::Lease) {
                     for event in unfinished(&self.run, self.state()) {
                         self.append(event)?;
                     }

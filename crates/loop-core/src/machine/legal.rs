@@ -32,6 +32,9 @@ impl State {
         match event {
             Event::RunCreated(_) => false,
             Event::RunStarted { .. } => matches!(self.phase, RunPhase::Pending | RunPhase::Running),
+            Event::LeaseGranted { .. } => running,
+            // Whatever the run is at, its worker may have to stop.
+            Event::LeaseExpired { .. } => true,
             Event::RunResumed { again: false } => self.phase == RunPhase::Paused,
             Event::RunResumed { again: true } => {
                 matches!(self.phase, RunPhase::Failed | RunPhase::Canceled) && !self.reset

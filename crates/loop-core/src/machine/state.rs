@@ -264,7 +264,10 @@ impl State {
                 self.analysing = false;
                 self.postmortem = Some((**postmortem).clone());
             }
-            Event::WorktreeProviderSelected { .. } | Event::AgentRetry { .. } => {}
+            Event::WorktreeProviderSelected { .. }
+            | Event::AgentRetry { .. }
+            | Event::LeaseGranted { .. }
+            | Event::LeaseExpired { .. } => {}
         }
         Ok(())
     }

@@ -64,6 +64,16 @@ fn words(event: &Event) -> Option<(&'static str, String)> {
         Event::RunStarted { worker_id, isolation } => {
             info(format!("taken up by {worker_id}, isolation {isolation}"))
         }
+        Event::LeaseGranted { attempt, seconds, .. } => {
+            info(format!("attempt {attempt} holds the lease of the run, of {seconds} s"))
+        }
+        Event::LeaseExpired { revoked: true, .. } => {
+            warn("the lease of the run was taken back; all work here has stopped".into())
+        }
+        Event::LeaseExpired { revoked: false, .. } => warn(
+            "the API server was not heard for longer than the lease of the run; all work here has stopped"
+                .into(),
+        ),
         Event::RunResumed { again } => {
             info(if *again { "run is to be tried again" } else { "run is to go on" }.into())
         }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use loop_api::journal::{Event, Record};
@@ -17,6 +17,7 @@ use loop_core::create::{self, Request};
 use loop_core::engine::{self, End, Engine, Host, Observer};
 use loop_core::exec::{Containers, Isolation, container};
 use loop_core::far::{Container, Links};
+use loop_core::lease::{Hold, Lease};
 use loop_core::machine::State;
 use loop_core::record;
 use loop_core::store::{RunDir, Store, read_journal};
@@ -27,6 +28,10 @@ use serde_json::{Value, json};
 
 /// Longest wait for the sidecar to publish what the run came to.
 const PUBLISH_TIME: Duration = Duration::from_secs(300);
+/// Longest wait for the API server to be heard again, once the lease has run out: another pod may hear it.
+const SILENCE: Duration = Duration::from_mins(30);
+/// Between two looks at the lease meanwhile.
+const LOOK: Duration = Duration::from_millis(200);
 /// Exit code after SIGTERM.
 const INTERRUPTED: i32 = 143;
 /// Socket of the agent's container.
@@ -120,28 +125,19 @@ fn run(place: &Place) -> Result<(i32, String), Failure> {
         environment: loop_core::caller_environment(),
         remote: Some(Arc::new(mailbox.clone())),
         links,
+        lease: Some(place.lease()),
     };
-    let mut log = Log;
-    let mut engine = Engine::open(&store, &uid, &host, &mut log)?;
-    let wanted = wanted_again(&store.run(&uid))?;
-    if wanted {
-        // Of an end that the operator came to, the journal knows nothing.
-        engine.give_up("the operator ended the pod of this run")?;
-    }
-    let phase = engine.state().phase;
-    // An earlier pod drove it to its end, and was lost before all was published. What has completed is tidied up.
-    let ended = if !wanted && matches!(phase, RunPhase::Failed | RunPhase::Canceled) {
-        engine.record_end();
-        End::Ended
-    } else {
-        engine.drive()?
+    let (ended, state) = loop {
+        match drive(&store, &uid, &host)? {
+            (End::Interrupted(_), _) => return Ok(interrupted()),
+            (End::Expired, _) => {
+                if let Some(end) = without_lease(&place.lease(), &host.signals) {
+                    return Ok(end);
+                }
+            }
+            ended => break ended,
+        }
     };
-    let state = engine.state().clone();
-    drop(engine);
-    match ended {
-        End::Ended | End::Paused => {}
-        End::Interrupted(_) => return Ok((INTERRUPTED, "interrupted; nothing is lost".into())),
-    }
     match mailbox.ask(&Wanted::Ended, PUBLISH_TIME).map_err(|reason| anyhow!(reason))? {
         Answer::Failed(reason) => {
             return Err(anyhow!("what the run came to could not be published: {reason}").into());
@@ -156,6 +152,52 @@ fn run(place: &Place) -> Result<(i32, String), Failure> {
         message => format!("{reason}: {message}"),
     });
     Ok((i32::from(state.phase != RunPhase::Completed), words))
+}
+
+/// Takes the run up and drives it as far as it goes.
+fn drive(store: &Store, uid: &str, host: &Host) -> Result<(End, State), Failure> {
+    let mut log = Log;
+    let mut engine = Engine::open(store, uid, host, &mut log)?;
+    let wanted = wanted_again(&store.run(uid))?;
+    if wanted {
+        // Of an end that the operator came to, the journal knows nothing.
+        engine.give_up("the operator ended the pod of this run")?;
+    }
+    let phase = engine.state().phase;
+    // An earlier pod drove it to its end, and was lost before all was published. What has completed is tidied up.
+    let ended = if !wanted && matches!(phase, RunPhase::Failed | RunPhase::Canceled) {
+        engine.record_end();
+        End::Ended
+    } else {
+        engine.drive()?
+    };
+    Ok((ended, engine.state().clone()))
+}
+
+fn interrupted() -> (i32, String) {
+    (INTERRUPTED, "interrupted; nothing is lost".into())
+}
+
+/// Waits for a lease that has run out: the API server may come back, and then nobody else was given the run. Gives exit
+/// code and last words where it does not.
+fn without_lease(lease: &Lease, signals: &Signals) -> Option<(i32, String)> {
+    let since = Instant::now();
+    loop {
+        match lease.hold() {
+            Hold::Held => return None,
+            Hold::Revoked => {
+                return Some((names::EXIT_LOST, "another attempt has the run; nothing is lost".into()));
+            }
+            Hold::Lapsed if signals.raised().is_some() => {
+                return Some(interrupted());
+            }
+            Hold::Lapsed if since.elapsed() >= SILENCE => {
+                let words = format!("the API server was not reached for {} min", SILENCE.as_secs() / 60);
+                return Some((names::EXIT_LOST, words));
+            }
+            Hold::Lapsed => std::thread::sleep(LOOK),
+        }
+    }
 }
 
 /// Whether the run is to be tried again: each raise of `spec.retry` has it go on once after an end.

@@ -225,7 +225,7 @@ mod tests {
         assert!(claim.join(SUMS).exists() && claim.join(OBJECT).exists());
         assert!(!claim.join("lock").exists() && !claim.join("sandbox").exists());
 
-        let whose = Whose { namespace: "n".into(), name: "r".into(), uid: "u".into(), attempt: 1 };
+        let whose = Whose { namespace: "n".into(), name: "r".into(), uid: "u".into(), ..Whose::default() };
         let bucket = Bucket::in_memory(&whose);
         let mut kept = artifacts(Store::Bucket(bucket.clone()));
         assert_eq!(kept.keep(&run, TIME).await, "");

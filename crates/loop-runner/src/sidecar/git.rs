@@ -9,6 +9,7 @@ use loop_core::delivery::{Push, Pushed};
 use loop_core::exec;
 
 use super::credentials::{Access, SECRET};
+use super::lease::Held;
 
 /// Longest that a clone or fetch may take.
 const TIME: Duration = Duration::from_secs(600);
@@ -22,19 +23,38 @@ pub struct Origin {
     url: String,
     folder: PathBuf,
     depth: u32,
+    /// By what it pushes; without it, as in tests, whenever it is asked to.
+    held: Option<Held>,
 }
 
 impl Origin {
     /// The remote of a repository, cloned to a folder.
     pub fn new(repository: &Repository, folder: PathBuf) -> Self {
-        Self { url: repository.url.clone(), folder, depth: repository.checkout.depth }
+        Self { url: repository.url.clone(), folder, depth: repository.checkout.depth, held: None }
+    }
+
+    /// Pushes only while this lease counts.
+    pub(super) fn held_by(self, held: Held) -> Self {
+        Self { held: Some(held), ..self }
     }
 
     /// Asks git something of the remote, in a folder.
     fn ask(&self, folder: &Path, arguments: &[&str]) -> Result<String, String> {
+        let time = if arguments[0] == "push" { PUSH_TIME } else { TIME };
+        self.ask_within(time, folder, arguments)
+    }
+
+    fn ask_within(&self, time: Duration, folder: &Path, arguments: &[&str]) -> Result<String, String> {
         let access = Access::read(&self.url, Path::new(SECRET), &std::env::temp_dir())?;
-        run(folder, arguments, b"", OUTPUT, &access)
+        run(folder, arguments, b"", OUTPUT, (&access, time))
             .map(|output| String::from_utf8_lossy(&output).into_owned())
+    }
+
+    /// How long a push may take that another pod could make too: it ends with the lease.
+    fn push_time(&self) -> Result<Duration, String> {
+        let Some(held) = &self.held else { return Ok(PUSH_TIME) };
+        let left = held.left().ok_or("the lease of this pod has run out, so that it pushes nothing")?;
+        Ok(left.min(PUSH_TIME))
     }
 
     /// Clones it, with a local branch for every one of the remote's; one that is there already is kept.
@@ -195,7 +215,8 @@ impl Origin {
         let Push { reference, commit, expected } = push;
         let lease = format!("--force-with-lease={reference}:{}", expected.as_deref().unwrap_or_default());
         let refspec = format!("{commit}:{reference}");
-        let Err(said) = self.ask(&self.folder, &["push", "--quiet", &lease, "origin", &refspec]) else {
+        let push = ["push", "--quiet", &lease, "origin", &refspec];
+        let Err(said) = self.ask_within(self.push_time()?, &self.folder, &push) else {
             return Ok(Pushed::Done);
         };
         let now = self.tip(reference)?;
@@ -222,7 +243,7 @@ pub(super) fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
 }
 
 fn git_with(folder: &Path, arguments: &[&str], input: &[u8], most: usize) -> Result<Vec<u8>, String> {
-    run(folder, arguments, input, most, &Access::default())
+    run(folder, arguments, input, most, (&Access::default(), TIME))
 }
 
 /// Runs git without the user's and the system's configuration, and never with a question.
@@ -231,7 +252,7 @@ fn run(
     arguments: &[&str],
     input: &[u8],
     most: usize,
-    access: &Access,
+    (access, time): (&Access, Duration),
 ) -> Result<Vec<u8>, String> {
     let mut argv = vec!["git".to_owned()];
     argv.extend(arguments.iter().map(|&argument| argument.to_owned()));
@@ -250,7 +271,6 @@ fn run(
         environment.push((format!("GIT_CONFIG_VALUE_{at}"), value.clone()));
     }
     environment.extend(access.ssh.clone().map(|ssh| ("GIT_SSH_COMMAND".to_owned(), ssh)));
-    let time = if arguments[0] == "push" { PUSH_TIME } else { TIME };
     let captured =
         exec::direct(&argv, folder, &environment, input, time, most).map_err(|error| error.to_string())?;
     if captured.outcome.success() && captured.truncated {

@@ -11,6 +11,7 @@ use loop_api::run::RunState;
 use loop_core::store::RunDir;
 use serde_json::Value;
 
+use super::lease::Held;
 use crate::say;
 
 /// Between two tries to tell the engine, whose folder may not be there yet.
@@ -22,6 +23,7 @@ pub(super) async fn follow(
     (name, uid): (String, String),
     run: RunDir,
     mut limits: Value,
+    held: Held,
 ) {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let mut objects = Box::pin(watcher(runs, config).default_backoff().applied_objects());
@@ -32,6 +34,7 @@ pub(super) async fn follow(
         tokio::select! {
             object = objects.try_next(), if watching => match object {
                 Ok(Some(object)) if object.metadata.uid.as_deref() == Some(&uid) => {
+                    held.hear(Some(&object), None);
                     wish = of(&object);
                     limits = object.data["spec"]["limits"].clone();
                 }

@@ -26,6 +26,7 @@ pub(crate) fn host(signals: Signals) -> Result<Host> {
         environment: loop_core::caller_environment(),
         remote: None,
         links: Links::default(),
+        lease: None,
     })
 }
 
@@ -77,7 +78,8 @@ fn follow(store: &Store, uid: &str, quiet: bool, signals: Signals) -> Result {
             say(&format!("paused; {} resume {name} goes on", runs::command(store.root())));
             Ok(PAUSED)
         }
-        End::Ended => Ok(exit_code(&state)),
+        // Nobody else is given a run of this machine.
+        End::Ended | End::Expired => Ok(exit_code(&state)),
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
         }
         Event::RunCreated(_)
         | Event::RunResumed { .. }
+        | Event::LeaseGranted { .. }
         | Event::WorktreeProviderSelected { .. }
         | Event::WorktreeCreating(_)
         | Event::IterationFinished { .. }
@@ -47,6 +48,9 @@ pub(crate) fn lines(record: &Record, state: &State) -> Vec<String> {
         Event::Checkpoint { .. } => vec![paint(DIM, "  checkpoint taken")],
         Event::CheckpointRestored { head, .. } => {
             vec![format!("  goes on in another clone, at {}", short(head))]
+        }
+        Event::LeaseExpired { .. } => {
+            vec!["  the lease of the run ran out; the step is run again when there is one".into()]
         }
         Event::LimitsChanged { .. } => vec!["  goes by other limits from here on".into()],
         Event::StepInterrupted { .. } => {

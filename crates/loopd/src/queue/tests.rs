@@ -48,6 +48,24 @@ fn the_oldest_go_first_and_a_pod_without_a_run_has_a_slot_too() {
     assert_eq!(turns(&entries, 0), BTreeSet::new());
 }
 
+#[test]
+fn a_pod_that_its_run_has_gone_on_without_holds_a_slot_as_long_as_its_lease_may() {
+    let old = testing_pod("p-1");
+    let status = |expires: &str| json!({"attempt": 1, "phase": "Pending", "leaseExpires": expires});
+    let now = "2026-01-01T00:10:00Z".parse().expect("a time");
+    let place = |run: &LoopRun| Entry::of(run, Pods::of(run, &[&old], 60, now), false, true, now).place;
+    assert_eq!(place(&run(1, &status("2026-01-01T00:10:01Z"))), Place::Holds);
+    assert_eq!(place(&run(1, &status("2026-01-01T00:10:00Z"))), Place::Waits);
+    let current = json!({"attempt": 1, "podName": "p-1", "leaseExpires": "2026-01-01T00:01:00Z"});
+    assert_eq!(place(&run(1, &current)), Place::Holds);
+}
+
+fn testing_pod(name: &str) -> Pod {
+    let mut pod = crate::testing::pod(&json!({"phase": "Running"}));
+    pod.metadata.name = Some(name.to_owned());
+    pod
+}
+
 proptest! {
     #[test]
     fn slots_are_never_exceeded_never_left_empty_and_never_given_out_of_turn(

@@ -3,7 +3,9 @@
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, PodTemplate, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::RoleBinding;
+
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use loop_api::crd::LoopRun;
 use loop_api::names;
@@ -56,6 +58,11 @@ pub(crate) fn words(error: &kube::Error) -> String {
 }
 
 impl Error {
+    /// Whether somebody else has written the object since it was read.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if matches!(source.as_ref(), kube::Error::Api(status) if status.is_conflict()))
+    }
+
     /// A sentence for the run's status, when it is the API server's word and not a passing trouble.
     pub(crate) fn refusal(&self) -> Option<String> {
         match self {
@@ -86,19 +93,11 @@ where
     Api::namespaced(client.clone(), &run.namespace().unwrap_or_default())
 }
 
-/// Writes the operator's part of the status. With `guarded` only if nobody has written the run since it was read, so
-/// that an operator which was asleep while another took over decides nothing.
-pub(crate) async fn status(
-    client: &Client,
-    run: &LoopRun,
-    status: &Owned,
-    guarded: bool,
-) -> Result<LoopRun, Error> {
+/// Writes the operator's part of the status, if nobody has written the run since it was read: an operator which was asleep
+/// while another took over decides nothing, and gives no pod its run back.
+pub(crate) async fn status(client: &Client, run: &LoopRun, status: &Owned) -> Result<LoopRun, Error> {
     let name = run.name_any();
-    let mut metadata = json!({"name": name, "uid": run.uid()});
-    if guarded {
-        metadata["resourceVersion"] = json!(run.resource_version());
-    }
+    let metadata = json!({"name": name, "uid": run.uid(), "resourceVersion": run.resource_version()});
     let body = json!({"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "status": status});
     let parameters = PatchParams::apply(names::OPERATOR).force();
     let runs: Api<LoopRun> = namespaced(client, run);
@@ -210,6 +209,20 @@ pub(crate) async fn stop(client: &Client, run: &LoopRun, pod: &Pod) -> Result<()
         pods.delete(&name, &DeleteParams::default()).await.map(|_| ())
     };
     unless_gone(ended).map(drop).map_err(failed("end pod", &name))
+}
+
+/// Tells those who look at the run that an attempt was given up which may still be at work (EVT-21).
+pub(crate) async fn lease_expired(client: &Client, run: &LoopRun, message: &str) -> Result<(), Error> {
+    let reporter = Reporter { controller: names::OPERATOR.into(), instance: None };
+    let event = Event {
+        type_: EventType::Warning,
+        reason: "LeaseExpired".into(),
+        note: Some(message.to_owned()),
+        action: "Revoke".into(),
+        secondary: None,
+    };
+    let told = Recorder::new(client.clone(), reporter).publish(&event, &run.object_ref(&())).await;
+    told.map_err(failed("tell of run", &run.name_any()))
 }
 
 /// Deletes a pod of the run by its name; says whether it was there.

@@ -42,6 +42,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) turn: bool,
     /// Slots in all.
     pub(crate) slots: usize,
+    /// Seconds that the lease of a new attempt counts.
+    pub(crate) lease_seconds: u32,
     /// Seconds until the object of an ended run is deleted, where its spec does not say.
     pub(crate) ttl: Option<u32>,
 }
@@ -128,7 +130,8 @@ fn verdict(
         (Some(health), false) => follow(seen, before, status, health, now),
         (None, false) => {
             let message = format!("pod {} was deleted before the run had ended", status.pod_name);
-            over(seen, before, status, Outcome::Lost, ("PodGone", &message))
+            // By force, perhaps: its containers go on until their node hears of it, and may have begun unseen.
+            over(seen, before, status, (Outcome::Lost, false), ("PodGone", &message), now)
         }
     }
 }
@@ -141,7 +144,12 @@ fn ended(
     health: Option<&Health>,
     now: Timestamp,
 ) -> Verdict {
-    let alive = health.is_some_and(|health| health.stage != Stage::Over);
+    let alive = health.is_some_and(|health| !matches!(health.stage, Stage::Over | Stage::Unreachable));
+    if let (true, Standing::Later(due)) = (!alive, standing::of(seen.run, now)) {
+        let left = seconds((due.as_second() - now.as_second()).max(1));
+        let message = "the attempt before may still be at work; the run goes on when its lease has run out";
+        return verdict::waiting("LeaseHeld", message, left);
+    }
     if standing::is_retried(seen.run, before) && !alive {
         let verdict = admission(seen, status);
         if verdict.step != Step::Start {
@@ -207,6 +215,7 @@ fn admission(seen: &Seen<'_>, status: &mut Owned) -> Verdict {
         status.lost = None;
     }
     status.attempt += 1;
+    status.lease_seconds = Some(seen.lease_seconds);
     status.pod_uid.clear();
     // Its time is that of this attempt's admission.
     status.conditions.retain(|condition| condition.kind != ADMITTED);
@@ -233,14 +242,10 @@ fn follow(
     let trouble = health.trouble.as_ref().map(|trouble| (trouble.reason.as_str(), trouble.message.as_str()));
     let wish = seen.run.spec.state;
     match health.stage {
-        Stage::Over | Stage::Broken => {
-            let verdict = over(
-                seen,
-                before,
-                status,
-                health.outcome,
-                trouble.unwrap_or(("PodFailed", "its pod failed")),
-            );
+        Stage::Over | Stage::Broken | Stage::Unreachable => {
+            let outcome = (health.outcome, health.confirmed || health.stage == Stage::Broken);
+            let trouble = trouble.unwrap_or(("PodFailed", "its pod failed"));
+            let verdict = over(seen, before, status, outcome, trouble, now);
             if health.stage == Stage::Broken {
                 Verdict { step: Step::Stop, again: LATER, ..verdict }
             } else {
@@ -298,14 +303,18 @@ fn bounded(seen: &Seen<'_>, status: &Owned, mut verdict: Verdict, now: Timestamp
     Verdict { again: verdict.again.min(seconds(left)), ..verdict }
 }
 
-/// A run whose pod has ended, or is gone, without a result.
+/// A run whose pod has ended, or is gone, without a result; what nobody has `confirmed` may still be at work.
 fn over(
     seen: &Seen<'_>,
     before: &LoopRunStatus,
     status: &mut Owned,
-    outcome: Outcome,
+    (outcome, confirmed): (Outcome, bool),
     (reason, message): (&str, &str),
+    now: Timestamp,
 ) -> Verdict {
+    if !confirmed {
+        status.revoke(now);
+    }
     match (seen.run.spec.state, outcome) {
         (_, Outcome::Refused) => verdict::failed(reason, message, Step::Nothing),
         (RunState::Canceled, _) => verdict::canceled(&format!("canceled; {message}"), Step::Nothing),
@@ -321,12 +330,18 @@ fn over(
             status.release();
             verdict::waiting("Waiting", "the run was paused, and is to go on", Duration::from_secs(1))
         }
-        (RunState::Running, Outcome::Lost) => lost(seen, before, status, reason, message),
+        (RunState::Running, Outcome::Lost) => lost(seen, before, status, (reason, message), now),
     }
 }
 
 /// An attempt that lost its pod: the next one goes on from the last checkpoint, after a pause if it is not the first.
-fn lost(seen: &Seen<'_>, before: &LoopRunStatus, status: &mut Owned, reason: &str, message: &str) -> Verdict {
+fn lost(
+    seen: &Seen<'_>,
+    before: &LoopRunStatus,
+    status: &mut Owned,
+    (reason, message): (&str, &str),
+    now: Timestamp,
+) -> Verdict {
     let store = seen.run.spec.checkpoint.store;
     let keeps = store == CheckpointStore::Volume || before.checkpoint.is_some();
     let lost = standing::one_more(before, keeps, message);
@@ -339,6 +354,7 @@ fn lost(seen: &Seen<'_>, before: &LoopRunStatus, status: &mut Owned, reason: &st
         return verdict::failed("AttemptsLost", &message, Step::Nothing);
     }
     status.release();
+    let leased = if status.lease_expires == before.lease_expires { None } else { status.leased(now) };
     let from = match (store, before.checkpoint.is_some()) {
         (CheckpointStore::Volume, _) => "goes on from its volume",
         (CheckpointStore::Branch | CheckpointStore::S3, true) => "goes on from the last checkpoint",
@@ -347,8 +363,12 @@ fn lost(seen: &Seen<'_>, before: &LoopRunStatus, status: &mut Owned, reason: &st
         }
         (CheckpointStore::None, _) => "begins anew, as spec.checkpoint.store is None",
     };
-    let pause = standing::pause(lost.attempts);
-    let after = if pause.is_zero() { String::new() } else { format!(" after {} s", pause.as_secs()) };
+    let pause = standing::pause(lost.attempts).max(leased.unwrap_or_default());
+    let after = match leased {
+        Some(leased) => format!(" in {} s, when the lease of the lost one has run out", leased.as_secs()),
+        None if pause.is_zero() => String::new(),
+        None => format!(" after {} s", pause.as_secs()),
+    };
     let attempt = status.attempt;
     let message = format!("attempt {attempt} was lost: {message}; attempt {} {from}{after}", attempt + 1);
     verdict::waiting(reason, &message, pause.clamp(Duration::from_secs(1), SELDOM))

@@ -6,11 +6,14 @@ use kube::ResourceExt as _;
 use loop_api::names;
 
 use super::pod::OURS;
+use super::status::LEASE_MARGIN;
 
 /// Containers whose own words end a run, whenever they come.
 const SIDECAR: &str = "sidecar";
 /// The container whose end is that of the pod.
 const RUNNER: &str = "runner";
+/// Reasons of Kubernetes for the end of pods whose node is not heard of, or is no longer there.
+const UNHEARD: [&str; 2] = ["DeletionByTaintManager", "DeletionByPodGC"];
 /// Seconds that volumes and network of a pod may take before that is worth a word.
 const PATIENCE: i64 = 30;
 
@@ -23,6 +26,8 @@ pub(crate) struct Health {
     pub(crate) trouble: Option<Trouble>,
     /// When the runner began.
     pub(crate) started: Option<Timestamp>,
+    /// Of a pod that is over: whether its node has said so. Otherwise it may still be at work.
+    pub(crate) confirmed: bool,
     /// What its end without a result means; of a pod that goes on, what it would mean if it was gone.
     pub(crate) outcome: Outcome,
 }
@@ -47,6 +52,8 @@ pub(crate) enum Stage {
     Running,
     /// It will never get further, although the kubelet goes on trying.
     Broken,
+    /// It is to end, and its node does not say that it has.
+    Unreachable,
     /// All its containers have ended.
     Over,
 }
@@ -79,13 +86,18 @@ pub(crate) fn of(pod: &Pod, now: Timestamp) -> Health {
         (Stage::Broken, Some(broken))
     } else {
         let stage = if started.is_some() { Stage::Running } else { Stage::Starting };
+        if let Some(gone) = unreachable(pod, now) {
+            let (trouble, outcome) = (Some(gone), outcome(pod));
+            return Health { stage: Stage::Unreachable, trouble, started, confirmed: false, outcome };
+        }
         let waiting = statuses(pod).find_map(|status| waiting(pod, status));
         let unready = || statuses(pod).find_map(|status| unready(pod, status, now));
         let trouble = waiting.or_else(|| unplaced(pod)).or_else(|| unprepared(pod, now)).or_else(unready);
-        (stage, lingering(pod, now).or(trouble))
+        (stage, trouble)
     };
     let outcome = if stage == Stage::Broken { Outcome::Refused } else { outcome(pod) };
-    Health { stage, trouble, started, outcome }
+    let confirmed = disrupted(pod).is_none() && statuses(pod).all(|status| !is_running(status));
+    Health { stage, trouble, started, confirmed, outcome }
 }
 
 /// By the exit code of the runner; where it never began, by those of the containers before it.
@@ -101,21 +113,35 @@ fn outcome(pod: &Pod) -> Outcome {
     }
 }
 
-/// A pod that should be gone: mostly its node is, and nobody but its owner can know that it will not come back.
-fn lingering(pod: &Pod, now: Timestamp) -> Option<Trouble> {
+/// A pod that should be gone: its node is lost, or cannot be reached.
+fn unreachable(pod: &Pod, now: Timestamp) -> Option<Trouble> {
     let due = pod.metadata.deletion_timestamp.as_ref()?.0;
-    if now.as_second() - due.as_second() < PATIENCE {
+    if disrupted(pod).is_none() && now.as_second() - due.as_second() < PATIENCE {
         return None;
     }
     let name = pod.name_any();
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
     Some(trouble(
-        "PodNotGone",
-        format!(
-            "pod {name} was deleted but does not end: node {node} may be lost; if it is, delete the Node or taint it \
-             node.kubernetes.io/out-of-service, and the run goes on in another pod"
-        ),
+        "NodeLost",
+        format!("node {node} was not heard of for a while, and does not end pod {name}"),
     ))
+}
+
+/// Why Kubernetes itself ended a pod without a word from its node, if it did.
+fn disrupted(pod: &Pod) -> Option<&str> {
+    let target = condition(pod, "DisruptionTarget").filter(|target| target.status == "True")?;
+    target.reason.as_deref().filter(|reason| UNHEARD.contains(reason))
+}
+
+/// Whether a pod whose run is gone can no longer be at work, though its node does not say so.
+pub(crate) fn is_abandoned(pod: &Pod, lease_seconds: u32, now: Timestamp) -> bool {
+    let patience = i64::from(lease_seconds) + LEASE_MARGIN;
+    let due = pod.metadata.deletion_timestamp.as_ref();
+    due.is_some_and(|due| now.as_second() - due.0.as_second() > patience)
+}
+
+fn is_running(status: &ContainerStatus) -> bool {
+    status.state.as_ref().is_some_and(|state| state.running.is_some())
 }
 
 fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {

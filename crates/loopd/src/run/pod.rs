@@ -75,6 +75,7 @@ pub(crate) fn pod(run: &LoopRun, attempt: u32, images: &Images<'_>) -> Pod {
             }),
             service_account_name: Some(names::RUN_ROLE.into()),
             termination_grace_period_seconds: Some(GRACE_SECONDS),
+            tolerations: Some(template::leaving(Vec::new())),
             volumes: Some(volumes),
             ..Default::default()
         }),

@@ -33,16 +33,21 @@ pub(crate) enum Standing {
 pub(crate) fn of(run: &LoopRun, now: Timestamp) -> Standing {
     let new = LoopRunStatus::default();
     let status = run.status.as_ref().unwrap_or(&new);
-    if has_ended(status) {
-        return if is_retried(run, status) { Standing::Wants } else { Standing::Rests };
-    }
-    if !status.pod_name.is_empty() {
-        return Standing::Attempt;
-    }
-    if run.spec.state != RunState::Running {
-        return Standing::Rests;
-    }
-    match due(status) {
+    let pause = if has_ended(status) {
+        if !is_retried(run, status) {
+            return Standing::Rests;
+        }
+        None
+    } else {
+        if !status.pod_name.is_empty() {
+            return Standing::Attempt;
+        }
+        if run.spec.state != RunState::Running {
+            return Standing::Rests;
+        }
+        due(status)
+    };
+    match pause.max(leased(status)) {
         Some(due) if due > now => Standing::Later(due),
         _ => Standing::Wants,
     }
@@ -64,6 +69,16 @@ pub(crate) fn is_retried(run: &LoopRun, status: &LoopRunStatus) -> bool {
         && run.spec.state == RunState::Running
         && status.phase != RunPhase::Completed
         && !result(status).is_some_and(complete)
+}
+
+/// Until when an attempt that was lost may still be at work.
+fn leased(status: &LoopRunStatus) -> Option<Timestamp> {
+    status.lease_expires.as_ref()?.parse().ok()
+}
+
+/// Whether an attempt of the run was lost and can no longer be at work, whatever is seen of its pod.
+pub(crate) fn is_expired(run: &LoopRun, now: Timestamp) -> bool {
+    run.status.as_ref().and_then(leased).is_some_and(|until| until <= now)
 }
 
 /// When the attempt after a lost one is due.

@@ -1,8 +1,10 @@
 //! The operator's part of a run's status, and its conditions.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use loop_api::phase::RunPhase;
-use loop_api::run::{Condition, LoopRunStatus, LostAttempts};
+use loop_api::run::{Condition, LEASE_SECONDS, LoopRunStatus, LostAttempts, rfc3339};
 use serde::Serialize;
 
 /// Conditions that the operator writes, in the order in which they stand.
@@ -24,6 +26,9 @@ pub(crate) const FAILED: &str = "Failed";
 /// Whether nothing will come without somebody's doing (kstatus).
 pub(crate) const STALLED: &str = "Stalled";
 
+/// Seconds beyond a lease until another attempt begins: clocks that differ, and an agent that is still being killed.
+pub(crate) const LEASE_MARGIN: i64 = 15;
+
 /// What the operator writes; all else in a status is the sidecar's.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -42,6 +47,12 @@ pub(crate) struct Owned {
     /// Uid of that pod.
     #[serde(rename = "podUID", skip_serializing_if = "String::is_empty")]
     pub(crate) pod_uid: String,
+    /// Seconds that the attempt's lease counts after each word of the API server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lease_seconds: Option<u32>,
+    /// Until when a lost attempt may still be at work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lease_expires: Option<String>,
     /// Attempts lost in a row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lost: Option<LostAttempts>,
@@ -70,6 +81,8 @@ impl Owned {
             attempt: status.attempt,
             pod_name: status.pod_name.clone(),
             pod_uid: status.pod_uid.clone(),
+            lease_seconds: status.lease_seconds,
+            lease_expires: status.lease_expires.clone(),
             lost: status.lost.clone(),
             observed_retry: status.observed_retry,
             start_time: status.start_time.clone(),
@@ -81,6 +94,21 @@ impl Owned {
     pub(crate) fn release(&mut self) {
         self.pod_name.clear();
         self.pod_uid.clear();
+    }
+
+    /// Gives an attempt up that may still be at work where nobody sees it: from now on it can report nothing, it stops by
+    /// itself within its lease, and until then no other begins.
+    pub(crate) fn revoke(&mut self, now: Timestamp) {
+        self.release();
+        let seconds = i64::from(self.lease_seconds.unwrap_or(LEASE_SECONDS)) + LEASE_MARGIN;
+        let until = now.as_millisecond().saturating_add(seconds * 1000);
+        self.lease_expires = Some(rfc3339(until));
+    }
+
+    /// How long a lost attempt may still be at work.
+    pub(crate) fn leased(&self, now: Timestamp) -> Option<Duration> {
+        let until: Timestamp = self.lease_expires.as_ref()?.parse().ok()?;
+        u64::try_from(until.as_second() - now.as_second()).ok().map(Duration::from_secs)
     }
 
     /// Since when a condition holds.

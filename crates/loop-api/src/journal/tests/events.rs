@@ -182,6 +182,12 @@ fn step_event() -> impl Strategy<Value = Event> {
             snapshot
         }),
         (text(), text()).prop_map(|(head, snapshot)| Event::CheckpointRestored { head, snapshot }),
+        (text(), any::<u32>(), any::<u32>()).prop_map(|(worker_id, attempt, seconds)| Event::LeaseGranted {
+            worker_id,
+            attempt,
+            seconds
+        }),
+        (text(), any::<bool>()).prop_map(|(worker_id, revoked)| Event::LeaseExpired { worker_id, revoked }),
         spec().prop_map(|spec| Event::LimitsChanged { limits: Box::new(spec.limits) }),
         (text(), any::<i32>(), any::<u64>(), text(), outcome()).prop_map(
             |(step_id, exit_code, duration_ms, output_path, outcome)| Event::StepFinished {
@@ -308,6 +314,6 @@ pub(super) fn one_of_each() -> Vec<(i64, Event)> {
         let kind = serde_json::to_value(&event).unwrap()["kind"].as_str().unwrap().to_owned();
         found.entry(kind).or_insert(event);
     }
-    assert_eq!(found.len(), 27, "{:?}", found.keys());
+    assert_eq!(found.len(), 29, "{:?}", found.keys());
     [first].into_iter().chain(found.into_values()).zip(1..).map(|(event, ts)| (ts, event)).collect()
 }

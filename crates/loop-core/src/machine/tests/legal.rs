@@ -41,7 +41,7 @@ fn any_event(dice: &mut Dice, state: &State) -> Event {
     let open = state.open.as_ref().filter(|_| !dice.one_in(6));
     let step_id = open.map_or_else(|| "another".to_owned(), |open| open.id.clone());
     let phase = PHASES[usize::from(dice.roll(7))];
-    match dice.roll(27) {
+    match dice.roll(29) {
         0 => created(spec()),
         1 if dice.one_in(2) => started(),
         1 => Event::RunResumed { again: dice.one_in(2) },
@@ -95,6 +95,8 @@ fn any_event(dice: &mut Dice, state: &State) -> Event {
         24 => Event::RunReset,
         25 => Event::CheckpointRestored { head: "commit-tree".into(), snapshot: "commit-tree".into() },
         26 => Event::LimitsChanged { limits: Box::default() },
+        27 => Event::LeaseExpired { worker_id: "w".into(), revoked: dice.one_in(2) },
+        28 => Event::LeaseGranted { worker_id: "w".into(), attempt: 1, seconds: 60 },
         22 => Event::PostmortemStart { reason: "manual".into() },
         23 => Event::PostmortemEnd(Box::default()),
         17 => Event::IterationFinished { iteration: state.iteration + u32::from(dice.roll(2)) },

@@ -5,7 +5,7 @@ use loop_api::run::SecretReference;
 use super::*;
 
 fn whose() -> Whose {
-    Whose { namespace: "team".into(), name: "run".into(), uid: "0198".into(), attempt: 1 }
+    Whose { namespace: "team".into(), name: "run".into(), uid: "0198".into(), ..Whose::default() }
 }
 
 #[tokio::test]

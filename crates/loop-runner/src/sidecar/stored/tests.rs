@@ -25,7 +25,7 @@ impl World {
         git(folder.path(), &["init", "-q", "--initial-branch=main", "theirs"]).unwrap();
         commit(&folder.path().join("theirs"), "older");
         let base = commit(&folder.path().join("theirs"), "base");
-        let whose = Whose { namespace: "n".into(), name: "r".into(), uid: "u".into(), attempt: 1 };
+        let whose = Whose { namespace: "n".into(), name: "r".into(), uid: "u".into(), ..Whose::default() };
         Self { folder, bucket: Bucket::in_memory(&whose), base }
     }
 

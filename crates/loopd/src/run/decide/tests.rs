@@ -21,7 +21,10 @@ fn wished(
 ) -> Decision {
     let mut run = run(1, status);
     wish(&mut run);
-    decide(&Seen { run: &run, pod, able, gap: None, turn, slots: 3, ttl: Some(3600) }, now())
+    decide(
+        &Seen { run: &run, pod, able, gap: None, turn, slots: 3, lease_seconds: 60, ttl: Some(3600) },
+        now(),
+    )
 }
 
 fn pausing(run: &mut LoopRun) {
@@ -91,7 +94,19 @@ fn without_the_policies_no_pod_is_made_before_and_after_admission() {
     let barred = |status: &Value, pod: Option<&Pod>| {
         let run = run(1, status);
         let gap = Gap { reason: "PoliciesMissing", message: "policy p is missing".into() };
-        decide(&Seen { run: &run, pod, able: true, gap: Some(&gap), turn: true, slots: 3, ttl: None }, now())
+        decide(
+            &Seen {
+                run: &run,
+                pod,
+                able: true,
+                gap: Some(&gap),
+                turn: true,
+                slots: 3,
+                lease_seconds: 60,
+                ttl: None,
+            },
+            now(),
+        )
     };
     let waits = barred(&Value::Null, None);
     assert_eq!(conditions(&waits), ["Admitted=False/PoliciesMissing", "Stalled=True/PoliciesMissing"]);
@@ -113,34 +128,93 @@ fn a_pod_is_made_until_its_uid_is_in_the_status_and_never_again() {
     assert_eq!(decided(&started(), Some(&running()), true, false).step, Step::Nothing);
 }
 
+/// A pod of a node that is not heard of any more.
+fn unreachable() -> Pod {
+    let mut pod = running();
+    let time = json!("2026-01-01T00:09:00Z");
+    pod.metadata.deletion_timestamp = Some(serde_json::from_value(time).expect("a time"));
+    pod
+}
+
+#[test]
+fn an_attempt_that_may_still_be_at_work_is_revoked_and_the_next_waits_for_its_lease() {
+    let begun = json!({"leaseSeconds": 30});
+    let mut left = over(0);
+    let statuses = left.status.as_mut().and_then(|status| status.container_statuses.as_mut());
+    statuses.expect("one")[0].state = Some(serde_json::from_value(json!({"running": {}})).expect("a state"));
+    for pod in [None, Some(unreachable()), Some(left)] {
+        let lost = decided(&with(&begun), pod.as_ref(), true, true);
+        assert_eq!((lost.step, lost.status.phase), (Step::Nothing, RunPhase::Pending));
+        assert_eq!(
+            (lost.status.pod_name.as_str(), lost.status.pod_uid.as_str()),
+            ("", ""),
+            "it can report nothing"
+        );
+        assert_eq!(lost.status.lease_expires.as_deref(), Some("2026-01-01T00:10:45Z"));
+        assert_eq!(lost.again.as_secs(), 45);
+        let message = &lost.status.conditions[0].message;
+        assert!(message.ends_with("in 45 s, when the lease of the lost one has run out"), "{message}");
+        let status = serde_json::to_value(&lost.status).expect("JSON");
+        let waits = decided(&status, None, true, true);
+        assert_eq!((waits.step, waits.again.as_secs(), &waits.status), (Step::Nothing, 45, &lost.status));
+        let run = run(1, &status);
+        let seen = Seen {
+            run: &run,
+            pod: None,
+            able: true,
+            gap: None,
+            turn: true,
+            slots: 3,
+            lease_seconds: 60,
+            ttl: None,
+        };
+        let next = decide(&seen, "2026-01-01T00:10:45Z".parse().expect("a time"));
+        assert_eq!((next.step, next.status.attempt, next.status.lease_seconds), (Step::Start, 2, Some(60)));
+    }
+}
+
+#[test]
+fn a_run_that_rests_or_ends_with_such_an_attempt_waits_for_its_lease_when_it_is_to_go_on() {
+    let begun = started();
+    let wishes = [
+        (pausing as fn(&mut LoopRun), RunPhase::Paused, Step::Remove),
+        (canceling, RunPhase::Canceled, Step::Nothing),
+    ];
+    for (wish, phase, step) in wishes {
+        let ended = wished(&begun, Some(&unreachable()), true, true, wish);
+        assert_eq!((ended.step, ended.status.phase), (step, phase));
+        assert_eq!(ended.status.lease_expires.as_deref(), Some("2026-01-01T00:11:15Z"));
+        let status = serde_json::to_value(&ended.status).expect("JSON");
+        let again = wished(&status, None, true, true, |run| run.spec.retry = 1);
+        assert_eq!(
+            (again.step, again.status.attempt, again.again.as_secs()),
+            (Step::Nothing, 1, 75),
+            "{phase:?}"
+        );
+    }
+}
+
 #[test]
 fn a_lost_pod_gives_the_attempt_up_and_the_next_one_follows_until_too_many_were_lost() {
     let killed = over(137);
-    for (pod, reason) in [(None, "PodGone"), (Some(&killed), "PodFailed")] {
-        let lost = decided(&started(), pod, true, true);
-        assert_eq!(
-            (lost.step, lost.status.phase, lost.status.attempt),
-            (Step::Nothing, RunPhase::Pending, 1)
-        );
-        assert_eq!(
-            conditions(&lost),
-            [format!("Admitted=False/{reason}"), format!("Reconciling=True/{reason}")]
-        );
-        assert!(lost.status.conditions[0].message.contains("attempt 2 begins anew"), "{:?}", lost.status);
-        assert_eq!((lost.status.pod_name.as_str(), lost.status.pod_uid.as_str()), ("", ""));
-        let kept = lost.status.lost.as_ref().expect("it stays said");
-        assert!(kept.attempts == 1 && lost.status.conditions[0].message.contains(&kept.message), "{kept:?}");
-        let next = decided(&serde_json::to_value(&lost.status).expect("JSON"), None, true, true);
-        assert_eq!((next.step, next.status.attempt), (Step::Start, 2));
-        assert_eq!(next.status.pod_name, "run-1-abcd1-2");
-    }
+    let lost = decided(&started(), Some(&killed), true, true);
+    assert_eq!((lost.step, lost.status.phase, lost.status.attempt), (Step::Nothing, RunPhase::Pending, 1));
+    assert_eq!(conditions(&lost), ["Admitted=False/PodFailed", "Reconciling=True/PodFailed"]);
+    assert!(lost.status.conditions[0].message.contains("attempt 2 begins anew"), "{:?}", lost.status);
+    assert_eq!((lost.status.pod_name.as_str(), lost.status.pod_uid.as_str()), ("", ""));
+    let kept = lost.status.lost.as_ref().expect("it stays said");
+    assert!(kept.attempts == 1 && lost.status.conditions[0].message.contains(&kept.message), "{kept:?}");
+    assert_eq!(lost.status.lease_expires, None, "it is known to be over");
+    let next = decided(&serde_json::to_value(&lost.status).expect("JSON"), None, true, true);
+    assert_eq!((next.step, next.status.attempt), (Step::Start, 2));
+    assert_eq!(next.status.pod_name, "run-1-abcd1-2");
     let often = |attempts: u32| with(&json!({"lost": {"attempts": attempts, "iteration": 0}}));
-    let second = decided(&often(1), None, true, true);
+    let second = decided(&often(1), Some(&killed), true, true);
     assert!(second.status.conditions[0].message.ends_with("after 10 s"), "{:?}", second.status);
     let waits = decided(&serde_json::to_value(&second.status).expect("JSON"), None, true, true);
     assert_eq!((waits.step, waits.again.as_secs()), (Step::Nothing, 10));
     assert_eq!(waits.status, second.status, "what was said stays said");
-    let last = decided(&often(MOST_LOST - 1), None, true, true);
+    let last = decided(&often(MOST_LOST - 1), Some(&killed), true, true);
     assert_eq!((last.step, last.status.phase), (Step::Nothing, RunPhase::Failed));
     assert_eq!(conditions(&last)[2..], ["Failed=True/AttemptsLost", "Stalled=True/AttemptsLost"]);
 }
@@ -347,7 +421,16 @@ fn what_was_decided_is_decided_again_so_that_nothing_is_written_twice() {
             written["result"] = result.clone();
         }
         let run = run(1, &written);
-        let again = Seen { run: &run, pod: pod.as_ref(), able: true, gap: None, turn, slots: 3, ttl: None };
+        let again = Seen {
+            run: &run,
+            pod: pod.as_ref(),
+            able: true,
+            gap: None,
+            turn,
+            slots: 3,
+            lease_seconds: 60,
+            ttl: None,
+        };
         let again = decide(&again, later);
         assert_eq!(again.status, first.status);
         assert_eq!(Owned::of(run.status.as_ref().expect("a status")), again.status);

@@ -68,14 +68,42 @@ fn what_keeps_a_pod_from_starting_is_said_with_its_remedy() {
 }
 
 #[test]
-fn a_pod_that_should_be_gone_is_named_with_its_node() {
-    let at = |time: &str| {
-        let mut pod = pod(&json!({"phase": "Running"}));
+fn a_pod_that_should_be_gone_is_given_up_with_its_node() {
+    let at = |time: &str, status: &Value| {
+        let mut pod = pod(status);
         pod.metadata.deletion_timestamp = Some(serde_json::from_value(json!(time)).expect("a time"));
-        of(&pod, now())
+        pod
     };
-    assert_eq!(at("2026-01-01T00:09:31Z").trouble, None);
-    says(&at("2026-01-01T00:09:30Z"), "PodNotGone", "delete the Node or taint it");
+    let plain = json!({"phase": "Running"});
+    let ending = of(&at("2026-01-01T00:09:31Z", &plain), now());
+    assert_eq!((ending.stage, ending.trouble), (Stage::Starting, None), "its node may be at it");
+    let lost = of(&at("2026-01-01T00:09:30Z", &plain), now());
+    assert_eq!((lost.stage, lost.confirmed), (Stage::Unreachable, false));
+    says(&lost, "NodeLost", "does not end pod run-1-abcd1-1");
+    // Kubernetes says so at once, before the pod's time to end is over.
+    let target = json!({"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"});
+    let tainted = at("2026-01-01T00:11:00Z", &json!({"phase": "Running", "conditions": [target]}));
+    assert_eq!(of(&tainted, now()).stage, Stage::Unreachable);
+    let evicted = json!({"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"});
+    let evicted = at("2026-01-01T00:11:00Z", &json!({"phase": "Running", "conditions": [evicted]}));
+    assert_eq!(of(&evicted, now()).stage, Stage::Starting, "its node is at it");
+    for (time, abandoned) in [("2026-01-01T00:08:46Z", false), ("2026-01-01T00:08:44Z", true)] {
+        assert_eq!(is_abandoned(&at(time, &plain), 60, now()), abandoned, "{time}");
+    }
+}
+
+#[test]
+fn an_end_counts_for_certain_when_no_container_is_said_to_run() {
+    let runner = |state: &Value| status(&json!({"name": "runner", "state": state}));
+    let failed = |state: &Value| seen(&json!({"phase": "Failed", "containerStatuses": [runner(state)]}));
+    let target = json!({"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"});
+    assert!(
+        !seen(&json!({"phase": "Failed", "conditions": [target]})).confirmed,
+        "its node may have begun it"
+    );
+    assert!(failed(&json!({"terminated": {"exitCode": 137}})).confirmed);
+    // As the pods of a Node that was deleted are left.
+    assert!(!failed(&json!({"running": {}})).confirmed);
 }
 
 #[test]

@@ -35,6 +35,7 @@ pub(super) fn install(images: &Images<'_>) -> Container {
 pub(super) fn sidecar(run: &LoopRun, attempt: u32, images: &Images<'_>, secret: bool) -> Container {
     let mut mounts = vec![
         at("run", volumes::RUN),
+        at("lease", volumes::LEASE),
         read_only("token", "/var/run/secrets/kubernetes.io/serviceaccount"),
         volumes::part("tmp", "sidecar", "/tmp"),
     ];
@@ -67,6 +68,7 @@ pub(super) fn runner(run: &LoopRun, images: &Images<'_>) -> Container {
         env: Some(env),
         volume_mounts: Some(vec![
             at("run", volumes::RUN),
+            read_only("lease", volumes::LEASE),
             at("work", "/work"),
             at("agent-git", "/agent-git"),
             at("program", "/program"),

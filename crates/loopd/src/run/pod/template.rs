@@ -20,7 +20,7 @@ pub(crate) const OURS: [&str; 6] = ["install", "sidecar", AGENT, "claude", GATE,
 const OUR_KEYS: &str = "agentloop.dev/";
 const CONFINING_KEYS: [&str; 2] = ["container.apparmor.security.", "container.seccomp.security."];
 /// Seconds after which a pod leaves a node that is gone, whatever else it tolerates.
-const GONE_SECONDS: i64 = 300;
+const GONE_SECONDS: i64 = 60;
 
 /// Adds a template to a pod. With `named` the run itself names the image of agent and gates, which counts more than those of
 /// the template.
@@ -85,7 +85,7 @@ fn metadata(pod: &mut Pod, template: &PodTemplateSpec) -> Result<(), String> {
 /// Takes over where the pod is placed, and what it is reached by.
 fn place(spec: &mut PodSpec, mut wanted: PodSpec) -> Result<(), String> {
     spec.node_selector = wanted.node_selector.take();
-    spec.tolerations = wanted.tolerations.take().map(leaving);
+    spec.tolerations = wanted.tolerations.take().map(leaving).or(spec.tolerations.take());
     spec.affinity = wanted.affinity.take();
     spec.topology_spread_constraints = wanted.topology_spread_constraints.take();
     spec.priority_class_name = wanted.priority_class_name.take();
@@ -103,7 +103,7 @@ fn place(spec: &mut PodSpec, mut wanted: PodSpec) -> Result<(), String> {
 }
 
 /// With tolerations of everything a pod would stay on a node that is gone for ever; with these it leaves.
-fn leaving(mut wanted: Vec<Toleration>) -> Vec<Toleration> {
+pub(super) fn leaving(mut wanted: Vec<Toleration>) -> Vec<Toleration> {
     for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
         if wanted.iter().all(|toleration| toleration.key.as_deref() != Some(key)) {
             wanted.push(Toleration {

@@ -5,9 +5,12 @@ use k8s_openapi::api::core::v1::{
     ObjectFieldSelector, PersistentVolumeClaimVolumeSource, ProjectedVolumeSource, SecretVolumeSource,
     ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
 };
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 /// The run's own files, out of the far sides' reach.
 pub(super) const RUN: &str = "/run/agentloop";
+/// Folder of the lease, which the sidecar writes and the runner reads. In memory: no disk that is full can end it.
+pub(super) const LEASE: &str = "/run/agentloop-lease";
 /// Folder of the agent's socket.
 pub(super) const AGENT: &str = "/run/agentloop-agent";
 /// Folder of the gate's socket.
@@ -26,6 +29,8 @@ const EMPTY: [&str; 10] = [
     "socket-gate",
     "tmp",
 ];
+/// Room for the lease.
+const LEASE_SIZE: &str = "1Mi";
 /// Life of a token in seconds; the kubelet renews it.
 const TOKEN_SECONDS: i64 = 3600;
 /// Owner and group may read, nobody may write.
@@ -48,6 +53,9 @@ pub(super) fn all(secret: Option<&str>, claim: Option<&str>) -> Vec<Volume> {
             Some(PersistentVolumeClaimVolumeSource { claim_name: claim.into(), read_only: None });
     }
     volumes.push(token());
+    let memory =
+        EmptyDirVolumeSource { medium: Some("Memory".into()), size_limit: Some(Quantity(LEASE_SIZE.into())) };
+    volumes.push(Volume { name: "lease".into(), empty_dir: Some(memory), ..Default::default() });
     volumes.extend(secret.map(|name| self::secret("git", name)));
     volumes
 }

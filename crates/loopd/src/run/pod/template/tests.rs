@@ -141,7 +141,7 @@ fn a_device_is_for_the_container_that_asks_and_a_pod_leaves_a_node_that_is_gone(
     assert_eq!(container(&pod, "agent").image.as_deref(), Some("operators:1"));
     let tolerations = pod.spec.iter().flat_map(|spec| spec.tolerations.iter().flatten());
     let seconds: Vec<Option<i64>> = tolerations.map(|toleration| toleration.toleration_seconds).collect();
-    assert_eq!(seconds, [None, Some(300), Some(300)]);
+    assert_eq!(seconds, [None, Some(60), Some(60)]);
 }
 
 #[test]
