@@ -187,6 +187,7 @@ fn a_run_outlives_its_node_and_what_still_works_there_stops() {
     until("the next attempt is admitted", || status(&place, "outlives", "/attempt") == "2");
     assert!(place.get("pod", &pod).is_object(), "though the pod of the first cannot be seen to end");
     drop(away);
+    until("its node answers again", || place.kubectl(&["exec", "demo-git", "--", "true"], "").0);
     place.let_go();
     place.reaches("outlives", "Completed");
     assert_eq!(status(&place, "outlives", "/attempt"), "2");

@@ -45,6 +45,16 @@ fn lose(place: &Place, run: &str, step: &str, what: &str) {
         place.must(&["delete", "pod", &pod, "--force", "--grace-period=0"]);
         return;
     }
+    if what == "evicted" {
+        // As `kubectl drain` does it.
+        let eviction = format!(
+            "{{\"apiVersion\": \"policy/v1\", \"kind\": \"Eviction\", \"metadata\": {{\"name\": \"{pod}\"}}}}"
+        );
+        let path = format!("/api/v1/namespaces/{}/pods/{pod}/eviction", place.namespace);
+        let (done, said) = place.kubectl(&["create", "--raw", &path, "-f", "-"], &eviction);
+        assert!(done, "{said}");
+        return;
+    }
     let command = match what {
         "agent" => "/agentloop/bin/loop-exec\0serve\0/run/agentloop-agent/",
         "gate" => "/agentloop/bin/loop-exec\0serve\0/run/agentloop-gate/",
@@ -78,8 +88,10 @@ fn whatever_is_killed_the_run_goes_on_and_comes_to_the_same_tree() {
         ("agent", "implementation of iteration 2", "agent"),
         ("sidecar-merge", "merge", "sidecar"),
         ("gate", "implementation of iteration 1", "gate"),
+        ("evicted", "implementation of iteration 1", "evicted"),
     ];
-    let cases: Vec<_> = cases.iter().filter(|(_, _, what)| local || *what == "pod").collect();
+    let cases: Vec<_> =
+        cases.iter().filter(|(_, _, what)| local || ["pod", "evicted"].contains(what)).collect();
     let mut trees = Vec::new();
     for some in cases.chunks(3) {
         for (run, ..) in some {

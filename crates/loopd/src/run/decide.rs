@@ -24,6 +24,9 @@ const PAUSE_SECONDS: i64 = 900;
 const DEADLINE_SLACK: i64 = 180;
 /// Seconds that a pod may take to end after it told its result.
 const LEAVE_SECONDS: i64 = 300;
+/// What a run is told that has no checkpoints.
+const UNKEPT: &str =
+    "; it keeps no checkpoint (spec.checkpoint.store is None), so that it begins anew if its pod is lost";
 /// What a deadline of 0 means in seconds.
 const LONGEST: u32 = 86_400;
 
@@ -84,6 +87,9 @@ pub(crate) fn decide(seen: &Seen<'_>, now: Timestamp) -> Decision {
     status.phase = verdict.phase;
     if let Some(conditions) = verdict.conditions {
         status.set(&conditions, generation, &time);
+        if seen.run.spec.checkpoint.store == CheckpointStore::None {
+            status.note(ADMITTED, UNKEPT);
+        }
     }
     if !status.phase.is_terminal() {
         status.completion_time = None;

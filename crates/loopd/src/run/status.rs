@@ -111,6 +111,14 @@ impl Owned {
         u64::try_from(until.as_second() - now.as_second()).ok().map(Duration::from_secs)
     }
 
+    /// Adds to what is said of a condition that holds.
+    pub(crate) fn note(&mut self, kind: &str, text: &str) {
+        let held = |condition: &&mut Condition| condition.kind == kind && condition.status == "True";
+        if let Some(condition) = self.conditions.iter_mut().find(held) {
+            condition.message = clip(&format!("{}{text}", condition.message));
+        }
+    }
+
     /// Since when a condition holds.
     pub(crate) fn since(&self, kind: &str) -> Option<Timestamp> {
         let held = |condition: &&Condition| condition.kind == kind && condition.status == "True";

@@ -128,6 +128,18 @@ fn a_pod_is_made_until_its_uid_is_in_the_status_and_never_again() {
     assert_eq!(decided(&started(), Some(&running()), true, false).step, Step::Nothing);
 }
 
+#[test]
+fn a_run_without_checkpoints_is_told_what_a_lost_pod_costs_before_it_starts() {
+    let without = |run: &mut LoopRun| run.spec.checkpoint.store = CheckpointStore::None;
+    let starts = wished(&Value::Null, None, true, true, without);
+    let message = &starts.status.conditions[0].message;
+    assert!(message.starts_with("the run has a slot; it keeps no checkpoint"), "{message}");
+    let status = serde_json::to_value(&starts.status).expect("JSON");
+    assert_eq!(wished(&status, None, true, true, without).status, starts.status, "and once");
+    let waits = wished(&Value::Null, None, false, true, without);
+    assert!(!waits.status.conditions[0].message.contains("checkpoint"));
+}
+
 /// A pod of a node that is not heard of any more.
 fn unreachable() -> Pod {
     let mut pod = running();
