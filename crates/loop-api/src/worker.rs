@@ -41,11 +41,11 @@ pub struct LoopWorkerSpec {
     pub namespace_selector: Option<NamespaceSelector>,
     /// Runs that have a pod at the same time; further ones wait. kubectl scale changes it.
     pub slots: u32,
-    /// The most of them for the runs of one namespace; absent = all.
+    /// The most slots that the runs of one namespace have at the same time; absent = all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slots_per_namespace: Option<u32>,
-    /// The most of them for runs of one repository; absent = all. Repositories are told apart by their address, however it
-    /// is written: status.workspace of a run.
+    /// The most slots that the runs of one repository have at the same time; absent = all. A repository is told by its
+    /// address, however that is written: status.workspace of a run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_runs_per_workspace: Option<u32>,
     /// Which of the waiting runs goes first, among those of equal priority, and of namespaces that have equally many runs
@@ -54,7 +54,7 @@ pub struct LoopWorkerSpec {
     /// What it offers, such as gpu: it takes a run that asks for something in spec.requires only if all of it is here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<String>,
-    /// To take it out of service.
+    /// Takes the worker out of service, as kubectl drain does a node: with enabled set to true it takes no new runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain: Option<Drain>,
     /// Seconds after which a run whose pod nobody has heard of may be begun anew elsewhere.
@@ -62,7 +62,8 @@ pub struct LoopWorkerSpec {
     /// What a run gets where neither it nor its pod template says otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub defaults: Option<Defaults>,
-    /// The most that a run may ask for.
+    /// The most that a run may ask for. One that asks for more waits, and says what is too much. What the worker or the
+    /// operator gives by default is not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
     /// What its runs may use together in a time.

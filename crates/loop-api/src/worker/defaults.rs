@@ -70,7 +70,7 @@ pub struct Toleration {
     /// Its effect; absent = every effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effect: Option<TolerationEffect>,
-    /// Seconds that a pod stays after the taint came, for NoExecute; absent = for ever.
+    /// Seconds that a pod stays after the taint came, for `NoExecute`; absent = for ever.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub toleration_seconds: Option<u32>,
 }

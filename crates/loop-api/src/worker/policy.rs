@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The most that a run may ask for. One that asks for more waits, and says what is too much. What the worker or the operator
-/// gives by default is not asked for.
+/// The most that a run may ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Policy {

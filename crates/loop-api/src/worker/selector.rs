@@ -24,7 +24,7 @@ pub struct LabelRule {
     pub key: String,
     /// What must be so.
     pub operator: LabelRuleOperator,
-    /// Values, for In and NotIn.
+    /// Values, for In and `NotIn`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
 }
