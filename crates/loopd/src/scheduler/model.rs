@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use loop_api::crd::LoopRun;
 use loop_api::phase::RunPhase;
 use loop_api::run::{Condition, LostAttempts, RunState, WorkerReference, rfc3339};
@@ -416,7 +416,7 @@ impl World {
     fn create(&mut self, space: usize, workspace: usize, priority: i32, worker: Option<usize>, gpu: bool) {
         if self.runs.real.len() >= RUNS {
             let ended = |run: &&LoopRun| run.status.as_ref().is_some_and(|status| status.phase.is_terminal());
-            let Some(uid) = self.runs.real.values().find(ended).and_then(|run| run.uid()) else { return };
+            let Some(uid) = self.runs.real.values().find(ended).and_then(ResourceExt::uid) else { return };
             self.runs.remove(&uid);
         }
         self.made += 1;
@@ -443,7 +443,7 @@ impl World {
             max_runs_per_workspace,
             queue_policy: if newest { QueuePolicy::NewestFirst } else { QueuePolicy::Fifo },
             capabilities: if gpu { vec!["gpu".into()] } else { vec![] },
-            drain: drained.then(|| Drain { enabled: true, deadline_seconds: None }),
+            drain: drained.then_some(Drain { enabled: true, deadline_seconds: None }),
             ..LoopWorkerSpec::default()
         };
         self.workers.put(name, spec);
@@ -494,7 +494,7 @@ impl World {
     fn step(&mut self, step: &Step) {
         match *step {
             Step::Create { space, workspace, priority, worker, gpu } => {
-                self.create(space, workspace, priority, worker, gpu)
+                self.create(space, workspace, priority, worker, gpu);
             }
             Step::Look { run, whole } => {
                 if let Some(uid) = self.pick(run) {
