@@ -172,8 +172,8 @@ async fn start_of(context: &Context, run: &LoopRun, images: Option<&Images<'_>>)
     };
     context.template(run, Some(template.as_ref().map(pod::asks).unwrap_or_default()));
     // What waits is judged with all else; what was admitted and not made yet may have been changed since.
-    let admitted = run.status.as_ref().is_some_and(|status| !status.pod_name.is_empty());
-    let gap = if admitted { context.not_allowed(run) } else { None };
+    let admitted = run.status.as_ref().filter(|status| !status.pod_name.is_empty());
+    let gap = admitted.and_then(|status| context.not_allowed(run, &status.worker_name));
     Ok(Start { template, gap })
 }
 

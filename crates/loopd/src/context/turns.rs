@@ -45,7 +45,10 @@ impl Context {
             workspace: naming::workspace(&run.spec.repository.url).into_owned(),
         };
         if let Some(worker) = admitted.worker(&uid) {
-            return given(worker);
+            // Its template may have been changed since, while the admission could not be written.
+            let Some(gap) = self.not_allowed(run, worker) else { return given(worker) };
+            admitted.take_back(&uid);
+            return Turn::Refused { gap, stuck: true };
         }
         let turn = self.with_pass(&admitted, |pass, _| match pass.verdict_on(&uid) {
             Some(Verdict::Admitted(worker)) => given(worker),
@@ -60,9 +63,8 @@ impl Context {
         turn
     }
 
-    /// What in a run its worker does not take, though it has admitted it.
-    pub(crate) fn not_allowed(&self, run: &LoopRun) -> Option<Gap> {
-        let worker = run.status.as_ref().map_or("", |status| status.worker_name.as_str());
+    /// What in a run a worker does not take, though it has admitted it.
+    pub(crate) fn not_allowed(&self, run: &LoopRun, worker: &str) -> Option<Gap> {
         let (asks, uid) = (lock(&self.asks), run.uid()?);
         let entry =
             Entry::of(run, Wants::of(run, asks.get(&uid)), Pods::default(), None, true, Timestamp::now());

@@ -30,6 +30,11 @@ impl Admissions {
         self.0.insert(uid, Admission { attempt: attempt(run) + 1, worker: worker.to_owned() });
     }
 
+    /// The run has its slot no longer.
+    pub(crate) fn take_back(&mut self, uid: &str) {
+        self.0.remove(uid);
+    }
+
     /// Whose slot a run was given.
     pub(crate) fn worker(&self, uid: &str) -> Option<&str> {
         self.0.get(uid).map(|admission| admission.worker.as_str())

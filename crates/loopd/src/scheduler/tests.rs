@@ -209,6 +209,20 @@ fn a_worker_that_cannot_be_read_takes_nobody_and_lets_nobody_go_elsewhere() {
 }
 
 #[test]
+fn what_was_admitted_is_judged_again_by_all_but_room() {
+    let (own, none) = (worker(json!({})), BTreeMap::new());
+    let spec = worker(json!({"slots": 0, "drain": {"enabled": true}, "policy": {"images": ["good/*"]}}));
+    let cluster = Cluster::new(&own, [Pool { name: "w", spec: Some(&spec) }], [("a", &none)]);
+    let good = waits("one", 1);
+    let bad = Asks { images: vec!["bad/image".into()], runtime_class: None };
+    let changed = Entry { wants: Wants { template: Some(&bad), ..Wants::default() }, ..waits("one", 1) };
+    assert_eq!(cluster.not_allowed(&good, "w"), None);
+    assert_eq!(cluster.not_allowed(&changed, "w"), Some(Refusal::Image { worker: "w", image: "bad/image" }));
+    assert_eq!(cluster.not_allowed(&changed, ""), None);
+    assert_eq!(cluster.not_allowed(&changed, "gone"), None);
+}
+
+#[test]
 fn shares_tell_how_workers_stand() {
     let (spec, gpu, none) = (worker(json!({"slots": 1})), ["gpu".to_owned()], BTreeMap::new());
     let own = worker(json!({}));
