@@ -1,8 +1,9 @@
 #!/bin/sh
-# What a real API server takes for a LoopRun and what it refuses: `KUBECONFIG=... tests/cluster/crd.sh`.
+# What a real API server takes for a LoopRun or LoopWorker and what it refuses: `KUBECONFIG=... tests/cluster/crd.sh`.
 #
-# Every file of crd/accepts is taken. Every file of crd/rejects is refused with the words of its first line, and so is
-# every file of crd/changes that begins with some, as a change to changes/before.yaml. Only the definition stays behind.
+# Every file of crd/accepts is taken. Every file of crd/rejects is refused with the words of its first line. So is every
+# file of a folder of crd/changes that begins with some, as a change to its before.yaml, whose status is that of its
+# status.yaml if there is one. Only the definitions stay behind.
 # KUBECTL names another command than kubectl, for instance one with a network namespace before it.
 set -eu
 cd "$(dirname "$0")"
@@ -12,13 +13,13 @@ answer=$(mktemp)
 passed=0 failed=0
 trap 'rm -f "$answer"; $kubectl delete namespace "$namespace" --wait=false --ignore-not-found >/dev/null 2>&1 || :' EXIT
 
-$kubectl apply --server-side --force-conflicts -f ../../crds/agentloop.dev_loopruns.yaml >"$answer" 2>&1 || { cat "$answer"; exit 1; }
-if grep -i warning "$answer"; then echo "FAILED: the server warns of the definition"; failed=1; fi
-$kubectl wait --for=condition=Established --timeout=30s crd/loopruns.agentloop.dev >/dev/null
+$kubectl apply --server-side --force-conflicts -f ../../crds >"$answer" 2>&1 || { cat "$answer"; exit 1; }
+if grep -i warning "$answer"; then echo "FAILED: the server warns of a definition"; failed=1; fi
+$kubectl wait --for=condition=Established --timeout=30s crd/loopruns.agentloop.dev crd/loopworkers.agentloop.dev >/dev/null
 $kubectl create namespace "$namespace" >/dev/null
 # A server serves a new resource a moment after it says so.
 for _ in 1 2 3 4 5 6 7 8 9 10; do
-  if $kubectl get loopruns -n "$namespace" >/dev/null 2>&1; then break; fi
+  if $kubectl get loopruns,loopworkers -n "$namespace" >/dev/null 2>&1; then break; fi
   sleep 1
 done
 
@@ -44,9 +45,15 @@ refused() {
 
 for file in crd/accepts/*.yaml; do accepted "$file"; done
 for file in crd/rejects/*.yaml; do refused "$file"; done
-$kubectl apply -n "$namespace" -f crd/changes/before.yaml >/dev/null
-for file in crd/changes/*.yaml; do
-  case $(sed -n 1p "$file") in '#'*) refused "$file" ;; *) accepted "$file" ;; esac
+for folder in crd/changes/*; do
+  $kubectl apply -n "$namespace" -f "$folder/before.yaml" >/dev/null
+  if [ -f "$folder/status.yaml" ]; then
+    $kubectl patch -n "$namespace" -f "$folder/before.yaml" --subresource=status --type=merge --patch-file "$folder/status.yaml" >/dev/null
+  fi
+  for file in "$folder"/*.yaml; do
+    case ${file##*/} in status.yaml) continue ;; esac
+    case $(sed -n 1p "$file") in '#'*) refused "$file" ;; *) accepted "$file" ;; esac
+  done
 done
 
 echo "$passed passed, $failed failed"

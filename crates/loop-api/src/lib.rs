@@ -16,3 +16,5 @@ pub mod run;
 pub mod spec_file;
 pub mod summary;
 pub mod usage;
+#[cfg(feature = "crd")]
+pub mod worker;

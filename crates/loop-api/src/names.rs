@@ -4,6 +4,10 @@
 pub const RUN_LABEL: &str = "agentloop.dev/run";
 /// Label with the uid of the run.
 pub const RUN_UID_LABEL: &str = "agentloop.dev/run-uid";
+/// Label of a pod with the name of the worker whose slot it has; absent where the operator itself took the run.
+pub const WORKER_LABEL: &str = "agentloop.dev/worker";
+/// Annotation of a pod with the workspace of its run.
+pub const WORKSPACE_ANNOTATION: &str = "agentloop.dev/workspace";
 /// Kubernetes' own label for the program that looks after an object.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// Kubernetes' own label for what an object is part of.
@@ -14,6 +18,8 @@ pub const PRODUCT: &str = "agentloop";
 pub const ATTEMPT_ANNOTATION: &str = "agentloop.dev/attempt";
 /// Annotation of a run's `ConfigMap`: uid of the pod that may write it.
 pub const POD_UID_ANNOTATION: &str = "agentloop.dev/pod-uid";
+/// Annotation of a pod: seconds that the lease of its attempt counts.
+pub const LEASE_ANNOTATION: &str = "agentloop.dev/lease-seconds";
 /// Field manager of the operator, and its value of [`MANAGED_BY_LABEL`].
 pub const OPERATOR: &str = "loopd";
 /// Field manager of the sidecar.
@@ -36,6 +42,9 @@ pub const ARTIFACT_SECRET: &str = "/run/secrets/artifacts";
 pub const RECORDS: &str = "/records";
 /// The most characters of a run's name: with a suffix it must still fit a label.
 pub const NAME_LIMIT: usize = 50;
+
+/// The most characters of a worker's name: it is a label.
+pub const WORKER_LIMIT: usize = 63;
 
 /// Name of an attempt's pod: no two runs and no two attempts share one.
 pub fn pod(run: &str, uid: &str, attempt: u32) -> String {

@@ -2,9 +2,11 @@
 
 mod branch;
 mod template;
+mod workspace;
 
 pub use branch::{BranchError, valid_branch};
 pub use template::{TemplateError, worktree_path};
+pub use workspace::workspace;
 
 /// The most characters of a slug.
 pub const SLUG_LIMIT: usize = 64;

@@ -11,7 +11,7 @@ pub use queue::{QueuePolicy, QueueSettings};
 pub use spec::{
     Agent, ArtifactMode, Artifacts, Checkout, CompletionMode, Delivery, DeliveryMode, Gate, GateWhen,
     LOG_DIR, Limits, LoopRunSpec, LoopSettings, MergeStrategy, Postmortem, Protect, Provider, Repository,
-    Require, Review, SecretReference, Task, TemplateReference, Worktree, WorktreeHooks,
+    Require, Review, SecretReference, Task, TemplateReference, WorkerReference, Worktree, WorktreeHooks,
 };
 pub use status::{
     CheckpointStatus, Condition, LEASE_SECONDS, LoopRunStatus, LostAttempts, PostmortemStatus, Progress,

@@ -34,14 +34,14 @@ pub(crate) enum Stage {
 /// What is told to those who ask.
 pub(crate) struct State {
     /// What is counted.
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
     stage: Mutex<Stage>,
 }
 
 impl State {
     /// Of an operator that starts.
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { metrics: Metrics::new(), stage: Mutex::new(Stage::Starts) })
+        Arc::new(Self { metrics: Arc::new(Metrics::new()), stage: Mutex::new(Stage::Starts) })
     }
 
     /// It is this far now.
@@ -92,7 +92,7 @@ impl Admin {
 async fn ready(Shared(state): Shared<Arc<State>>) -> (StatusCode, &'static str) {
     match state.stage() {
         Stage::StandsBy => (StatusCode::OK, "stands by for the operator that leads\n"),
-        Stage::Leads(context) if context.synced() => (StatusCode::OK, "leads\n"),
+        Stage::Leads(context) if context.seen.synced() => (StatusCode::OK, "leads\n"),
         Stage::Leads(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "leads, and has not listed all runs and pods yet\n")
         }
@@ -102,7 +102,7 @@ async fn ready(Shared(state): Shared<Arc<State>>) -> (StatusCode, &'static str) 
 
 async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
     let (leads, census) = match state.stage() {
-        Stage::Leads(context) => (true, context.synced().then(|| context.census())),
+        Stage::Leads(context) => (true, context.seen.synced().then(|| context.census())),
         Stage::Starts | Stage::StandsBy => (false, None),
     };
     match state.metrics.text(leads, census.as_ref()) {

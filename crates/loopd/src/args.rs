@@ -9,9 +9,9 @@ pub(crate) struct Args {
     /// Look after this namespace only [default: all]
     #[arg(long, env = "LOOP_NAMESPACE", value_name = "NAME")]
     pub(crate) namespace: Option<String>,
-    /// Runs that have a pod at the same time; further ones wait, the oldest goes first
+    /// Runs without a `LoopWorker` that have a pod at the same time; further ones wait, the oldest goes first
     #[arg(long, env = "LOOP_SLOTS", default_value_t = 3, value_name = "COUNT")]
-    pub(crate) slots: usize,
+    pub(crate) slots: u32,
     /// Seconds until the object of an ended run is deleted, unless it says otherwise; 0 = never
     #[arg(long, env = "LOOP_TTL", default_value_t = 604_800, value_name = "SECONDS")]
     pub(crate) ttl: u32,

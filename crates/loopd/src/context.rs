@@ -1,26 +1,29 @@
 //! What all looks at runs share: client, caches, and what this process has just done.
 
+mod seen;
+mod turns;
+
+pub(crate) use seen::{Labeled, Seen};
+pub(crate) use turns::Census;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures::FutureExt as _;
 use futures::channel::mpsc::UnboundedSender;
-use futures::future::{BoxFuture, Shared};
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt as _};
 use loop_api::crd::LoopRun;
 use loop_api::names;
-use loop_api::phase::RunPhase;
+use loop_api::worker::LoopWorkerSpec;
 
 use crate::args::Args;
 use crate::fence::Fence;
-use crate::queue::{self, Entry, Place, Pods};
-use crate::run::standing::{self, Standing};
-use crate::run::{self, ApplyError, Guarded, Images, health};
+use crate::metrics::Metrics;
+use crate::run::standing;
+use crate::run::{self, ApplyError, Guarded, Images};
+use crate::scheduler::{Admissions, Asks};
 
 /// Seconds until the next try after an error, doubled by each further error.
 const FIRST_PAUSE: u64 = 5;
@@ -28,10 +31,8 @@ const FIRST_PAUSE: u64 = 5;
 /// What the operator was started with.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// Runs at the same time.
-    pub(crate) slots: usize,
-    /// Seconds that the lease of an attempt counts.
-    pub(crate) lease_seconds: u32,
+    /// The operator's own pool, for runs that no worker takes.
+    pub(crate) own: LoopWorkerSpec,
     runner_image: String,
     agent_image: Option<String>,
     claude_image: Option<String>,
@@ -46,8 +47,11 @@ impl Settings {
     pub(crate) fn new(args: &Args) -> Self {
         let named = |image: &Option<String>| image.clone().filter(|image| !image.is_empty());
         Self {
-            slots: args.slots,
-            lease_seconds: args.lease_seconds,
+            own: LoopWorkerSpec {
+                slots: args.slots,
+                lease_seconds: args.lease_seconds,
+                ..LoopWorkerSpec::default()
+            },
             runner_image: args.runner_image.clone(),
             agent_image: named(&args.agent_image),
             claude_image: named(&args.claude_image),
@@ -66,49 +70,30 @@ impl Settings {
     }
 }
 
-/// How all runs together stand.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Census {
-    /// Slots in all.
-    pub(crate) slots: usize,
-    /// Runs, and pods whose run is gone, that have one.
-    pub(crate) holding: usize,
-    /// Runs that wait for one.
-    pub(crate) waiting: usize,
-    /// Runs in each phase.
-    pub(crate) phases: BTreeMap<&'static str, usize>,
-}
-
 /// Shared by all looks at runs.
 pub(crate) struct Context {
     /// Talks to the API server.
     pub(crate) client: Client,
     /// What the operator was started with.
     pub(crate) settings: Settings,
-    /// Pods of all runs, as last seen.
-    pods: Store<Pod>,
-    /// Resolves when the pods have been listed. A store itself wakes only the last of those who wait for it.
-    listed: Shared<BoxFuture<'static, bool>>,
-    runs: Store<Guarded>,
-    /// Whether runs and pods have been listed.
-    pub(crate) runs_listed: AtomicBool,
-    pub(crate) pods_listed: AtomicBool,
+    /// What is counted.
+    pub(crate) metrics: Arc<Metrics>,
+    /// What was last seen of the cluster.
+    pub(crate) seen: Seen,
     wake: UnboundedSender<ObjectRef<Guarded>>,
     fence: Fence,
-    /// Attempts that this process has admitted and that the cache does not show yet, by the uid of their run.
-    admitted: Mutex<BTreeMap<String, u32>>,
+    /// Attempts that this process has admitted and that the cache does not show yet.
+    admitted: Mutex<Admissions>,
     /// Attempts whose pod this process has made, with all that belongs to it, by the uid of their run.
     made: Mutex<BTreeMap<String, u32>>,
     /// Runs whose template will not do, by uid: they wait for nobody's slot.
     unfit: Mutex<BTreeSet<String>>,
+    /// What the templates of runs ask for, as last read, by the uid of the run.
+    asks: Mutex<BTreeMap<String, Asks>>,
     /// Namespaces that have account and role.
     prepared: Mutex<BTreeSet<String>>,
     /// Errors in a row, and when the next try is due.
     failures: Mutex<HashMap<ObjectRef<Guarded>, (u32, Instant)>>,
-}
-
-fn attempt(run: &LoopRun) -> u32 {
-    run.status.as_ref().map_or(0, |status| status.attempt)
 }
 
 /// No holder of a lock leaves its content half changed.
@@ -121,31 +106,24 @@ impl Context {
     pub(crate) fn new(
         client: Client,
         settings: Settings,
-        runs: Store<Guarded>,
-        pods: Store<Pod>,
+        metrics: Arc<Metrics>,
+        seen: Seen,
         wake: UnboundedSender<ObjectRef<Guarded>>,
     ) -> Self {
-        let (admitted, prepared, failures) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let (made, unfit) = (Mutex::default(), Mutex::default());
-        let waiting = pods.clone();
-        let listed = async move { waiting.wait_until_ready().await.is_ok() }.boxed().shared();
         let fence = Fence::new(settings.policies.clone());
-        let (runs_listed, pods_listed) = (AtomicBool::new(false), AtomicBool::new(false));
         Self {
             client,
             settings,
-            pods,
-            listed,
-            runs,
-            runs_listed,
-            pods_listed,
+            metrics,
+            seen,
             wake,
             fence,
-            admitted,
-            made,
-            unfit,
-            prepared,
-            failures,
+            admitted: Mutex::default(),
+            made: Mutex::default(),
+            unfit: Mutex::default(),
+            asks: Mutex::default(),
+            prepared: Mutex::default(),
+            failures: Mutex::default(),
         }
     }
 
@@ -160,45 +138,17 @@ impl Context {
         lock(&self.made).insert(uid, attempt);
     }
 
-    /// Remembers whether the template of a run will not do.
-    pub(crate) fn unfit(&self, run: &LoopRun, unfit: bool) {
+    /// Remembers what the template of a run asks for; `None` = it will not do.
+    pub(crate) fn template(&self, run: &LoopRun, asks: Option<Asks>) {
         let Some(uid) = run.uid() else { return };
-        let mut known = lock(&self.unfit);
-        if unfit {
-            known.insert(uid);
+        let (mut unfit, mut known) = (lock(&self.unfit), lock(&self.asks));
+        if let Some(asks) = asks {
+            unfit.remove(&uid);
+            known.insert(uid, asks);
         } else {
             known.remove(&uid);
+            unfit.insert(uid);
         }
-    }
-
-    /// Waits until the pods have been listed; says whether they were.
-    pub(crate) async fn listed(&self) -> bool {
-        self.listed.clone().await
-    }
-
-    /// Whether the caches have been filled.
-    pub(crate) fn synced(&self) -> bool {
-        self.runs_listed.load(Ordering::Relaxed) && self.pods_listed.load(Ordering::Relaxed)
-    }
-
-    /// Counts runs and slots, as last seen.
-    pub(crate) fn census(&self) -> Census {
-        let (runs, entries) = self.entries(&mut lock(&self.admitted));
-        let at = |place| entries.iter().filter(|entry| entry.place == place).count();
-        let all = [
-            RunPhase::Pending,
-            RunPhase::Running,
-            RunPhase::Paused,
-            RunPhase::Completed,
-            RunPhase::Failed,
-            RunPhase::Canceled,
-        ];
-        let mut phases = BTreeMap::from(all.map(|phase| (phase.as_str(), 0)));
-        for run in runs.iter().filter_map(|run| run.0.as_ref().ok()) {
-            let phase = run.status.as_ref().map(|status| status.phase).unwrap_or_default();
-            *phases.entry(phase.as_str()).or_default() += 1;
-        }
-        Census { slots: self.settings.slots, holding: at(Place::Holds), waiting: at(Place::Waits), phases }
     }
 
     /// Why no run may start now, with the remedy.
@@ -214,78 +164,7 @@ impl Context {
         let status = run.status.as_ref().filter(|status| status.attempt > 0)?;
         let name = ObjectRef::new(&status.pod_name).within(&run.namespace().unwrap_or_default());
         let uid = run.uid()?;
-        self.pods.get(&name).filter(|pod| pod.labels().get(names::RUN_UID_LABEL) == Some(&uid))
-    }
-
-    /// Whether it is this run's turn; then it has its slot from here on.
-    pub(crate) fn take_turn(&self, run: &LoopRun) -> bool {
-        let Some(uid) = run.uid() else { return false };
-        let mut admitted = lock(&self.admitted);
-        let turn = admitted.contains_key(&uid) || self.turns(&mut admitted).1.contains(&uid);
-        if turn {
-            admitted.insert(uid, attempt(run) + 1);
-        }
-        turn
-    }
-
-    /// Has those looked at whose turn has come.
-    pub(crate) fn wake_next(&self) {
-        for next in self.next() {
-            // Nobody listens any more when the process ends.
-            let _ = self.wake.unbounded_send(next);
-        }
-    }
-
-    /// Runs whose turn has come and that have not taken it. While none may start, nobody is woken for nothing.
-    pub(crate) fn next(&self) -> Vec<ObjectRef<Guarded>> {
-        if !self.fence.stood() {
-            return Vec::new();
-        }
-        let mut admitted = lock(&self.admitted);
-        let (runs, turns) = self.turns(&mut admitted);
-        runs.iter()
-            .filter(|run| run.uid().is_some_and(|uid| turns.contains(&uid)))
-            .map(|run| ObjectRef::from_obj(run.as_ref()))
-            .collect()
-    }
-
-    /// All runs, and the uids of those whose turn it is.
-    fn turns(&self, admitted: &mut BTreeMap<String, u32>) -> (Vec<Arc<Guarded>>, BTreeSet<String>) {
-        let (runs, entries) = self.entries(admitted);
-        let turns = queue::turns(&entries, self.settings.slots);
-        (runs, turns)
-    }
-
-    /// All runs, and what the queue knows of them. Forgets admissions that the cache shows by now, and runs that are gone.
-    fn entries(&self, admitted: &mut BTreeMap<String, u32>) -> (Vec<Arc<Guarded>>, Vec<Entry>) {
-        let (runs, pods, now) = (self.runs.state(), self.pods.state(), Timestamp::now());
-        let lease = self.settings.lease_seconds;
-        let mut of_run: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
-        for pod in &pods {
-            let Some(uid) = pod.labels().get(names::RUN_UID_LABEL) else { continue };
-            of_run.entry(uid).or_default().push(pod);
-        }
-        let mut known = BTreeSet::new();
-        let mut entries = Vec::new();
-        for run in runs.iter().filter_map(|run| run.0.as_ref().ok()) {
-            let uid = run.uid().unwrap_or_default();
-            known.insert(uid.clone());
-            let pods = Pods::of(run, &of_run.remove(uid.as_str()).unwrap_or_default(), lease, now);
-            // The cache shows it by now; or it shows that the user was faster, so that it was not written.
-            let shown = |admitted: &u32| attempt(run) >= *admitted;
-            if admitted.get(&uid).is_some_and(shown) || standing::of(run, now) == Standing::Rests {
-                admitted.remove(&uid);
-            }
-            let able = self.settings.images(run).is_some() && !lock(&self.unfit).contains(&uid);
-            entries.push(Entry::of(run, pods, admitted.contains_key(&uid), able, now));
-        }
-        admitted.retain(|uid, _| known.contains(uid));
-        lock(&self.made).retain(|uid, _| known.contains(uid));
-        lock(&self.unfit).retain(|uid| known.contains(uid));
-        let alive = |pod: &&Pod| !health::is_over(pod) && !health::is_abandoned(pod, lease, now);
-        let orphans = of_run.iter().filter(|(_, pods)| pods.iter().any(alive));
-        entries.extend(orphans.map(|(uid, _)| Entry::orphan(uid)));
-        (runs, entries)
+        self.seen.pods.get(&name).filter(|pod| pod.labels().get(names::RUN_UID_LABEL) == Some(&uid))
     }
 
     /// Makes account and role in the run's namespace, once.
@@ -313,7 +192,7 @@ impl Context {
     pub(crate) fn failed(&self, run: &ObjectRef<Guarded>) -> Duration {
         let mut failures = lock(&self.failures);
         // Runs that are gone leave nothing behind.
-        failures.retain(|run, _| self.runs.get(run).is_some());
+        failures.retain(|run, _| self.seen.runs.get(run).is_some());
         let before = failures.get(run).map_or(0, |(tries, _)| *tries);
         let pause = pause(before);
         failures.insert(run.clone(), (before.saturating_add(1), Instant::now() + pause));

@@ -1,4 +1,5 @@
-//! `loopd`, the operator: makes one pod of each `LoopRun` and tells in its status how it stands.
+//! `loopd`, the operator: makes one pod of each `LoopRun`, when a `LoopWorker` or the operator itself has a slot
+//! for it, and tells in its status how it stands.
 
 mod admin;
 mod args;
@@ -6,11 +7,12 @@ mod context;
 mod fence;
 mod lease;
 mod metrics;
-mod queue;
 mod run;
 mod runtime;
+mod scheduler;
 #[cfg(test)]
 mod testing;
+mod worker;
 
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;

@@ -19,6 +19,7 @@ pub(crate) struct Metrics {
     duration: Histogram,
     watch_errors: Counter,
     writes: Family<Write, Counter>,
+    blocked: Family<Reason, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -32,6 +33,18 @@ struct Write {
     /// Kind of the object, as paths name it; a part of an object after a slash.
     resource: String,
     verb: &'static str,
+}
+
+/// Why a run does not get a slot, as its condition says it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+/// Whose slots; the empty name is the operator.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Worker {
+    worker: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -50,16 +63,24 @@ impl Metrics {
         registry.register("watch_errors", "Errors of the watches of runs and pods", watch_errors.clone());
         let help = "Writes sent to the API server, refused ones included";
         registry.register("api_writes", help, writes.clone());
+        let blocked = Family::default();
+        let help = "Runs that began to wait for a slot, or to wait for another reason";
+        registry.register("queue_blocked", help, blocked.clone());
         for result in ["ok", "error"] {
             let _ = looks.get_or_create(&Look { result });
         }
-        Self { registry, looks, duration, watch_errors, writes }
+        Self { registry, looks, duration, watch_errors, writes, blocked }
     }
 
     /// Counts a look at a run.
     pub(crate) fn looked(&self, well: bool, took: Duration) {
         self.looks.get_or_create(&Look { result: if well { "ok" } else { "error" } }).inc();
         self.duration.observe(took.as_secs_f64());
+    }
+
+    /// Counts a run that begins to wait for this reason.
+    pub(crate) fn blocked(&self, reason: &'static str) {
+        self.blocked.get_or_create(&Reason { reason }).inc();
     }
 
     /// Counts an error of a watch.
@@ -83,8 +104,20 @@ impl Metrics {
             gauge(usize::from(leads)),
         );
         if let Some(census) = census {
-            now.register("slots", "Runs that may have a pod at the same time", gauge(census.slots));
-            now.register("slots_in_use", "Runs that have a pod or are about to", gauge(census.holding));
+            let (slots, used): (Family<Worker, Gauge>, Family<Worker, Gauge>) = Default::default();
+            for share in &census.shares {
+                let worker = Worker { worker: share.worker.clone() };
+                slots.get_or_create(&worker).set(as_i64(share.slots));
+                used.get_or_create(&worker).set(as_i64(share.active));
+            }
+            let help = "Runs that may have a pod at the same time, by worker; without one, of the operator";
+            now.register("slots", help, slots);
+            now.register("slots_in_use", "Runs that have a pod or are about to, by worker", used);
+            now.register(
+                "workers_online",
+                "Workers that the operator sees and can read",
+                gauge(census.online),
+            );
             now.register("queue_depth", "Runs that wait for a slot", gauge(census.waiting));
             let runs: Family<Phase, Gauge> = Family::default();
             for (phase, count) in &census.phases {
@@ -142,6 +175,7 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+    use crate::scheduler::Share;
 
     fn write(method: &Method, path: &str, content: &'static str) -> Option<(String, &'static str)> {
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(content))]);
@@ -173,8 +207,14 @@ mod tests {
         metrics.requested(&Method::POST, "/api/v1/namespaces/a/pods", &HeaderMap::new());
         let waits = metrics.text(false, None).expect("text");
         assert!(waits.contains("agentloop_leader 0\n") && !waits.contains("agentloop_runs"), "{waits}");
-        let census =
-            Census { slots: 3, holding: 2, waiting: 1, phases: [("Pending", 1), ("Running", 2)].into() };
+        metrics.blocked("SlotsFull");
+        let share = |worker: &str, active| Share { worker: worker.into(), slots: 3, active, queued: 0 };
+        let census = Census {
+            shares: vec![share("", 2), share("backend", 1)],
+            online: 1,
+            waiting: 1,
+            phases: [("Pending", 1), ("Running", 2)].into(),
+        };
         let text = metrics.text(true, Some(&census)).expect("text");
         for line in [
             "agentloop_reconciles_total{result=\"ok\"} 1",
@@ -182,8 +222,11 @@ mod tests {
             "agentloop_reconcile_duration_seconds_count 1",
             "agentloop_api_writes_total{resource=\"pods\",verb=\"create\"} 1",
             "agentloop_leader 1",
-            "agentloop_slots 3",
-            "agentloop_slots_in_use 2",
+            "agentloop_slots{worker=\"\"} 3",
+            "agentloop_slots_in_use{worker=\"\"} 2",
+            "agentloop_slots_in_use{worker=\"backend\"} 1",
+            "agentloop_workers_online 1",
+            "agentloop_queue_blocked_total{reason=\"SlotsFull\"} 1",
             "agentloop_queue_depth 1",
             "agentloop_runs{phase=\"Running\"} 2",
             "# EOF",

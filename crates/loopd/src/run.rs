@@ -8,14 +8,14 @@ mod model;
 mod objects;
 mod pod;
 pub(crate) mod standing;
-mod status;
+pub(crate) mod status;
 mod verdict;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodTemplate};
 use kube::ResourceExt as _;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
@@ -24,10 +24,11 @@ use loop_api::crd::LoopRun;
 use tracing::{info, warn};
 
 use crate::context::Context;
-use decide::{Gap, Seen, Step, decide};
+pub(crate) use decide::{Gap, Turn};
+use decide::{Seen, Step, decide};
 pub(crate) use pod::Images;
 use standing::Standing;
-use status::Owned;
+use status::{ADMITTED, Owned};
 
 /// A run as it is watched: one that cannot be read is an error of its own and no end to the watch.
 pub(crate) type Guarded = DeserializeGuard<LoopRun>;
@@ -52,7 +53,7 @@ pub(crate) enum Error {
     #[error("the API server did not answer within {} s", TIME.as_secs())]
     TimedOut,
     /// The process is ending.
-    #[error("the watch of pods has ended")]
+    #[error("the watches have ended")]
     Ending,
 }
 
@@ -94,7 +95,7 @@ enum Looked {
 }
 
 async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
-    if !context.listed().await {
+    if !context.seen.listed().await {
         return Err(Error::Ending);
     }
     if run.metadata.deletion_timestamp.is_some() {
@@ -110,15 +111,15 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
     let standing = standing::of(&run, now);
     let waits = standing == Standing::Wants && !alive;
     let starts = waits || (standing == Standing::Attempt && before.pod_uid.is_empty());
-    let gap = if starts { gap(context, &run, images.as_ref()).await? } else { None };
+    let start = if starts { start_of(context, &run, images.as_ref()).await? } else { Start::default() };
+    let may = waits && images.is_some() && start.gap.is_none();
+    let turn = if may { context.take_turn(&run) } else { Turn::Unknown };
     let seen = Seen {
         run: &run,
         pod: pod.as_deref(),
         able: images.is_some(),
-        turn: waits && images.is_some() && gap.is_none() && context.take_turn(&run),
-        gap: gap.as_ref(),
-        slots: context.settings.slots,
-        lease_seconds: context.settings.lease_seconds,
+        turn: &turn,
+        gap: start.gap.as_ref(),
         ttl: context.settings.ttl,
     };
     let decision = decide(&seen, now);
@@ -135,6 +136,11 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
             warn!(%error, "an event could not be written");
         }
     }
+    if let Turn::Refused { gap, .. } = &turn
+        && before.reason(ADMITTED) != Some(gap.reason)
+    {
+        context.metrics.blocked(gap.reason);
+    }
     match (decision.step, images, &pod) {
         // What was seen may be a moment old.
         (Step::Start, ..) if context.is_made(&run, decision.status.attempt) => {}
@@ -142,7 +148,7 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
             if let Some(left) = context.pause_left(&run) {
                 return Ok(Looked::Paused(left));
             }
-            start(context, &run, &decision.status, &images).await?;
+            make(context, &run, &decision.status, &images, start.template.as_ref()).await?;
         }
         (Step::Stop, _, Some(pod)) => apply::stop(&context.client, &run, pod).await?,
         (Step::Remove, _, Some(pod)) => {
@@ -158,18 +164,37 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
     Ok(Looked::Done(decision.again))
 }
 
-/// What stands in the way of a start of this run: what is missing for all, or its own template.
-async fn gap(context: &Context, run: &LoopRun, images: Option<&Images<'_>>) -> Result<Option<Gap>, Error> {
+/// What is needed to start a run.
+#[derive(Default)]
+struct Start {
+    /// The template that the run names. It is read once, so that the one that was judged is the one that is used.
+    template: Option<PodTemplate>,
+    /// What stands in the way: what is missing for all, or its own template.
+    gap: Option<Gap>,
+}
+
+async fn start_of(context: &Context, run: &LoopRun, images: Option<&Images<'_>>) -> Result<Start, Error> {
+    let barred = |reason, message| Start { gap: Some(Gap { reason, message }), template: None };
     if let Some(message) = context.gap().await? {
-        return Ok(Some(Gap { reason: "PoliciesMissing", message }));
+        return Ok(barred("PoliciesMissing", message));
     }
-    let Some(images) = images.filter(|_| run.spec.pod_template_ref.is_some()) else { return Ok(None) };
-    let unfit = match apply::wanted(&context.client, run, 1, images).await {
-        Err(unfit @ apply::Error::Template { .. }) => Some(unfit.to_string()),
-        other => other.map(|_| None)?,
+    let Some(images) = images.filter(|_| run.spec.pod_template_ref.is_some()) else {
+        return Ok(Start::default());
     };
-    context.unfit(run, unfit.is_some());
-    Ok(unfit.map(|message| Gap { reason: "PodTemplateUnfit", message }))
+    let read = apply::template(&context.client, run).await;
+    let fits = read.and_then(|template| apply::wanted(run, 1, images, template.as_ref()).map(|_| template));
+    let template = match fits {
+        Err(unfit @ apply::Error::Template { .. }) => {
+            context.template(run, None);
+            return Ok(barred("PodTemplateUnfit", unfit.to_string()));
+        }
+        other => other?,
+    };
+    context.template(run, Some(template.as_ref().map(pod::asks).unwrap_or_default()));
+    // What waits is judged with all else; what was admitted and not made yet may have been changed since.
+    let admitted = run.status.as_ref().filter(|status| !status.pod_name.is_empty());
+    let gap = admitted.and_then(|status| context.not_allowed(run, &status.worker_name));
+    Ok(Start { template, gap })
 }
 
 /// The run with its pod. A pod that is over or gone may have told its result a moment before, so then both are asked
@@ -215,10 +240,16 @@ async fn discard(context: &Context, run: &LoopRun, status: &Owned) -> Result<(),
 }
 
 /// Makes the pod; its uid in the status says that all is there.
-async fn start(context: &Context, run: &LoopRun, status: &Owned, images: &Images<'_>) -> Result<(), Error> {
+async fn make(
+    context: &Context,
+    run: &LoopRun,
+    status: &Owned,
+    images: &Images<'_>,
+    template: Option<&PodTemplate>,
+) -> Result<(), Error> {
     let made = async {
         context.access(run).await?;
-        apply::start(&context.client, run, status.attempt, images).await
+        apply::start(&context.client, run, status.attempt, images, template).await
     };
     match made.await {
         Ok(pod_uid) => {

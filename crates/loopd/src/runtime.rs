@@ -1,13 +1,12 @@
 //! Client, lease, watches and the end of the process.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::http::Request;
 use futures::channel::mpsc;
-use futures::future::{BoxFuture, Shared};
+use futures::future::{self, BoxFuture, Shared};
 use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use kube::client::{Body, ClientBuilder};
@@ -18,15 +17,17 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Config, Resource, ResourceExt as _};
 use loop_api::crd::LoopRun;
 use loop_api::names;
+use serde::de::DeserializeOwned;
 use tokio::signal::unix::{SignalKind, signal};
 use tower::util::MapRequestLayer;
 use tracing::{info, warn};
 
 use crate::admin::{Admin, Stage, State};
 use crate::args::Args;
-use crate::context::{Context, Settings};
+use crate::context::{Context, Labeled, Seen, Settings};
 use crate::lease::{Candidate, Error as Lost};
 use crate::run::{self, Guarded};
+use crate::worker::{self, GuardedWorker, Workers};
 
 /// Runs looked at at the same time.
 const CONCURRENCY: u16 = 16;
@@ -61,7 +62,11 @@ pub(crate) async fn serve(args: Args) -> anyhow::Result<()> {
 async fn operate(args: &Args, client: &Client, state: &Arc<State>, stop: Stop) -> anyhow::Result<()> {
     let mut candidate = Candidate::new(client, &args.identity);
     let win = async {
-        answers(&scoped(client, args.namespace.as_deref())).await?;
+        answers("runs", &scoped::<Guarded>(client, args.namespace.as_deref())).await?;
+        if args.namespace.is_none() {
+            answers("workers", &Api::<GuardedWorker>::all(client.clone())).await?;
+            answers("namespaces", &Api::<Labeled>::all(client.clone())).await?;
+        }
         candidate.win(|| state.reached(Stage::StandsBy)).await;
         anyhow::Ok(())
     };
@@ -94,13 +99,19 @@ async fn lead(
 ) -> Option<Lost> {
     let (runs, runs_writer) = reflector::store::<Guarded>();
     let (pods, pods_writer) = reflector::store::<Pod>();
+    let (workers, workers_writer) = reflector::store::<GuardedWorker>();
+    let (namespaces, namespaces_writer) = reflector::store::<Labeled>();
     let (wake, woken) = mpsc::unbounded();
-    let context = Arc::new(Context::new(client.clone(), Settings::new(args), runs.clone(), pods, wake));
+    // An operator of one namespace has no rights beyond it.
+    let all = args.namespace.is_none();
+    let seen = Seen::new(runs.clone(), pods, all.then(|| (workers.clone(), namespaces)));
+    let metrics = Arc::clone(&state.metrics);
+    let context = Arc::new(Context::new(client.clone(), Settings::new(args), metrics, seen, wake));
     state.reached(Stage::Leads(Arc::clone(&context)));
 
     let run_changes = watcher(scoped(client, args.namespace.as_deref()), watcher::Config::default())
         .reflect(runs_writer)
-        .inspect(once_listed(&context, |context| &context.runs_listed))
+        .inspect(context.seen.once_listed())
         .applied_objects();
     let label = format!("{}={}", names::MANAGED_BY_LABEL, names::OPERATOR);
     let pod_changes =
@@ -108,8 +119,18 @@ async fn lead(
             .default_backoff()
             .modify(|pod: &mut Pod| pod.managed_fields_mut().clear())
             .reflect(pods_writer)
-            .inspect(once_listed(&context, |context| &context.pods_listed))
             .touched_objects();
+    let worker_changes = watcher(Api::<GuardedWorker>::all(client.clone()), watcher::Config::default())
+        .default_backoff()
+        .reflect(workers_writer)
+        .inspect(context.seen.once_workers_listed())
+        .inspect(wakes(&context))
+        .applied_objects();
+    let namespace_changes = watcher(Api::<Labeled>::all(client.clone()), watcher::Config::default())
+        .default_backoff()
+        .modify(|namespace: &mut Labeled| namespace.managed_fields_mut().clear())
+        .reflect(namespaces_writer)
+        .inspect(wakes(&context));
     let mapper = {
         let context = Arc::clone(&context);
         move |pod: Pod| of_pod(&pod).into_iter().chain(context.next()).collect::<Vec<_>>()
@@ -123,24 +144,29 @@ async fn lead(
         .watches_stream(pod_changes, mapper)
         .reconcile_on(woken)
         .graceful_shutdown_on(stop.clone())
-        .run(reconcile, run::error_policy, context)
-        .for_each(|done| async move {
-            match done {
-                // The error policy has told of these; a run that is gone needs no words.
-                Ok(_)
-                | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
-                Err(error) => {
-                    state.metrics.watch_failed();
-                    warn!(%error, "watch");
-                }
-            }
-        });
+        .run(reconcile, run::error_policy, Arc::clone(&context))
+        .for_each(|done| async move { told(state, done.err()) });
+    let looks_at_workers = Controller::for_stream(worker_changes, workers)
+        .graceful_shutdown_on(stop.clone())
+        .run(worker::reconcile, worker::error_policy, Arc::new(Workers::new(Arc::clone(&context))))
+        .for_each(|done| async move { told(state, done.err()) });
+    let labels = namespace_changes.take_until(stop.clone()).for_each(|event| async move {
+        if let Err(error) = event {
+            state.metrics.watch_failed();
+            warn!(%error, "watch");
+        }
+    });
+    let of_workers = async {
+        if all {
+            future::join(looks_at_workers, labels).await;
+        }
+    };
     let overdue = async {
         stop.await;
         tokio::time::sleep(LAST).await;
     };
     tokio::select! {
-        () = looks => None,
+        ((), ()) = future::join(looks, of_workers) => None,
         lost = candidate.hold() => Some(lost),
         () = overdue => {
             warn!("looks at runs that had not ended {} s after the signal are left to the next operator", LAST.as_secs());
@@ -157,15 +183,26 @@ async fn look(run: Arc<Guarded>, context: Arc<Context>, state: Arc<State>) -> Re
     looked
 }
 
-/// Notes that a watch has listed all that is there.
-fn once_listed<K>(
-    context: &Arc<Context>,
-    listed: fn(&Context) -> &AtomicBool,
-) -> impl FnMut(&watcher::Result<watcher::Event<K>>) + use<K> {
+/// Has runs looked at that a change lets in. What is listed first is no change.
+fn wakes<K>(context: &Arc<Context>) -> impl FnMut(&watcher::Result<watcher::Event<K>>) + use<K> {
     let context = Arc::clone(context);
     move |event| {
-        if matches!(event, Ok(watcher::Event::InitDone)) {
-            listed(&context).store(true, Ordering::Relaxed);
+        if matches!(
+            event,
+            Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_) | watcher::Event::InitDone)
+        ) {
+            context.wake_next();
+        }
+    }
+}
+
+/// Tells what went wrong with a watch. Of failed looks the error policy has told; an object that is gone needs no words.
+fn told<E: std::error::Error + 'static>(state: &State, error: Option<controller::Error<E, watcher::Error>>) {
+    match error {
+        None | Some(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
+        Some(error) => {
+            state.metrics.watch_failed();
+            warn!(%error, "watch");
         }
     }
 }
@@ -184,16 +221,19 @@ async fn connect(state: &Arc<State>) -> anyhow::Result<Client> {
         .build())
 }
 
-/// Waits until the API server lists runs. Without the definition a watch would wait for ever and say nothing.
-async fn answers(runs: &Api<Guarded>) -> anyhow::Result<()> {
+/// Waits until the API server lists objects. Without the definition a watch would wait for ever and say nothing.
+async fn answers<K>(what: &str, objects: &Api<K>) -> anyhow::Result<()>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+{
     let first = kube::api::ListParams::default().limit(1);
     loop {
-        match tokio::time::timeout(PAUSE, runs.list(&first)).await {
+        match tokio::time::timeout(PAUSE, objects.list(&first)).await {
             Ok(Ok(_)) => return Ok(()),
             Ok(Err(error @ kube::Error::Api(_))) => {
-                return Err(error).context(
-                    "runs cannot be listed; are the definition (crds/) and the operator's role installed?",
-                );
+                return Err(error).with_context(|| {
+                    format!("{what} cannot be listed; are the definitions (crds/) and the operator's role installed?")
+                });
             }
             Ok(Err(error)) => warn!(%error, "the API server cannot be reached yet"),
             Err(_) => warn!("the API server does not answer yet"),

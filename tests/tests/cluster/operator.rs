@@ -139,7 +139,7 @@ fn metrics_tell_what_was_done_and_an_idle_operator_writes_its_lease_only() {
     let before = operator.metrics(&leader);
     place.run("one", &work("one"));
     place.reaches("one", "Completed");
-    let idle = || operator.metrics(&leader)["agentloop_slots_in_use"] < 0.1;
+    let idle = || operator.metrics(&leader)["agentloop_slots_in_use{worker=\"\"}"] < 0.1;
     until("its pod is over", idle);
     let after = operator.metrics(&leader);
     let made = |name: &str| {
@@ -155,7 +155,7 @@ fn metrics_tell_what_was_done_and_an_idle_operator_writes_its_lease_only() {
     assert!(made("agentloop_reconciles_total{result=\"ok\"}") > 3, "{after:?}");
     assert!(made("agentloop_reconcile_duration_seconds_count") > 3, "{after:?}");
     assert!(
-        (after["agentloop_slots"] - 3.0).abs() < 0.1 && after["agentloop_queue_depth"] < 0.1,
+        (after["agentloop_slots{worker=\"\"}"] - 3.0).abs() < 0.1 && after["agentloop_queue_depth"] < 0.1,
         "{after:?}"
     );
 

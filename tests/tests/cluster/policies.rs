@@ -95,6 +95,8 @@ fn a_stolen_token_writes_about_its_own_run_and_only_the_sidecars_fields() {
         "{\"attempt\":7}",
         "{\"podUID\":\"another\"}",
         "{\"podName\":null}",
+        "{\"workerName\":\"another\"}",
+        "{\"workspace\":\"git.example/another\"}",
         "{\"conditions\":[]}",
         "{\"startTime\":\"2020-01-01T00:00:00Z\"}",
         "{\"completionTime\":\"2020-01-01T00:00:00Z\"}",

@@ -81,10 +81,67 @@ const NEVER: &[&str] = &[
     "patch validatingadmissionpolicies.admissionregistration.k8s.io",
     "delete validatingadmissionpolicies.admissionregistration.k8s.io",
     "get nodes",
-    "get namespaces",
+    "create loopworkers.agentloop.dev",
+    "update loopworkers.agentloop.dev",
+    "patch loopworkers.agentloop.dev",
+    "delete loopworkers.agentloop.dev",
+    "patch namespaces",
+    "delete namespaces",
     "get pods --subresource=log",
     "create deployments.apps",
     "* *.*",
+];
+
+/// What the operator does, beside reading the policies of its release.
+const OPERATOR_MAY: &[&str] = &[
+    "get loopruns.agentloop.dev",
+    "list loopruns.agentloop.dev",
+    "watch loopruns.agentloop.dev",
+    "delete loopruns.agentloop.dev",
+    "patch loopruns.agentloop.dev --subresource=status",
+    "get loopworkers.agentloop.dev",
+    "list loopworkers.agentloop.dev",
+    "watch loopworkers.agentloop.dev",
+    "patch loopworkers.agentloop.dev --subresource=status",
+    "get namespaces",
+    "list namespaces",
+    "watch namespaces",
+    "get podtemplates",
+    "get persistentvolumeclaims",
+    "create persistentvolumeclaims",
+    "get pods",
+    "list pods",
+    "watch pods",
+    "create pods",
+    "patch pods",
+    "delete pods",
+    "get configmaps",
+    "create configmaps",
+    "patch configmaps",
+    "create serviceaccounts",
+    "create rolebindings.rbac.authorization.k8s.io",
+    "bind clusterroles.rbac.authorization.k8s.io/agentloop-run",
+    "create networkpolicies.networking.k8s.io",
+];
+
+/// Kinds that it has to do with.
+const OPERATOR_KINDS: [&str; 16] = [
+    "clusterroles.rbac.authorization.k8s.io",
+    "configmaps",
+    "loopruns.agentloop.dev",
+    "loopruns.agentloop.dev/finalizers",
+    "loopruns.agentloop.dev/status",
+    "loopworkers.agentloop.dev",
+    "loopworkers.agentloop.dev/status",
+    "namespaces",
+    "networkpolicies.networking.k8s.io",
+    "persistentvolumeclaims",
+    "pods",
+    "podtemplates",
+    "rolebindings.rbac.authorization.k8s.io",
+    "serviceaccounts",
+    "validatingadmissionpolicies.admissionregistration.k8s.io",
+    "validatingadmissionpolicybindings.admissionregistration.k8s.io",
 ];
 
 #[test]
@@ -99,31 +156,7 @@ fn accounts_may_do_what_they_need_and_nothing_else() {
     let policy = place.policies().pop().expect("a policy");
     let policies = format!("get validatingadmissionpolicies.admissionregistration.k8s.io/{policy}");
     let bindings = format!("get validatingadmissionpolicybindings.admissionregistration.k8s.io/{policy}");
-    let yes = [
-        "get loopruns.agentloop.dev",
-        "list loopruns.agentloop.dev",
-        "watch loopruns.agentloop.dev",
-        "delete loopruns.agentloop.dev",
-        "patch loopruns.agentloop.dev --subresource=status",
-        "get podtemplates",
-        "get persistentvolumeclaims",
-        "create persistentvolumeclaims",
-        "get pods",
-        "list pods",
-        "watch pods",
-        "create pods",
-        "patch pods",
-        "delete pods",
-        "get configmaps",
-        "create configmaps",
-        "patch configmaps",
-        "create serviceaccounts",
-        "create rolebindings.rbac.authorization.k8s.io",
-        "bind clusterroles.rbac.authorization.k8s.io/agentloop-run",
-        "create networkpolicies.networking.k8s.io",
-        &policies,
-        &bindings,
-    ];
+    let yes = [OPERATOR_MAY, &[&policies, &bindings]].concat();
     may(&place, &loopd, here, &yes, NEVER);
     let no = [
         "get leases.coordination.k8s.io/loopd",
@@ -143,22 +176,7 @@ fn accounts_may_do_what_they_need_and_nothing_else() {
         &yes,
         &["get leases.coordination.k8s.io/another", "delete leases.coordination.k8s.io/loopd"],
     );
-    let expected = [
-        "clusterroles.rbac.authorization.k8s.io",
-        "configmaps",
-        "loopruns.agentloop.dev",
-        "loopruns.agentloop.dev/finalizers",
-        "loopruns.agentloop.dev/status",
-        "networkpolicies.networking.k8s.io",
-        "persistentvolumeclaims",
-        "pods",
-        "podtemplates",
-        "rolebindings.rbac.authorization.k8s.io",
-        "serviceaccounts",
-        "validatingadmissionpolicies.admissionregistration.k8s.io",
-        "validatingadmissionpolicybindings.admissionregistration.k8s.io",
-    ];
-    assert_eq!(kinds(&loopd, here), BTreeSet::from(expected.map(str::to_owned)));
+    assert_eq!(kinds(&loopd, here), BTreeSet::from(OPERATOR_KINDS.map(str::to_owned)));
 
     let pods = format!("system:serviceaccount:{here}:agentloop-run");
     let yes = [
@@ -179,6 +197,9 @@ fn accounts_may_do_what_they_need_and_nothing_else() {
         &[],
         &[
             "delete loopruns.agentloop.dev",
+            "get loopworkers.agentloop.dev",
+            "patch loopworkers.agentloop.dev --subresource=status",
+            "get namespaces",
             "get pods",
             "create pods",
             "delete pods",

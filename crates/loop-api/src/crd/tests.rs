@@ -3,27 +3,30 @@ use std::path::Path;
 
 use super::*;
 
-/// Where the definition is checked in: for people, and where the chart can read it.
-const FILES: [&str; 2] =
-    ["crds/agentloop.dev_loopruns.yaml", "charts/agentloop/files/agentloop.dev_loopruns.yaml"];
+/// Where definitions are checked in: for people, and where the chart can read them.
+const FOLDERS: [&str; 2] = ["crds", "charts/agentloop/files"];
 
-fn schema() -> Value {
-    definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+const ALL: [Resource; 2] = [RUN, WORKER];
+
+fn schema(resource: &Resource) -> Value {
+    resource.definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
 }
 
 /// Every node below `node` with its path.
 fn nodes(node: &Value, path: &str, found: &mut Vec<(String, Value)>) {
     found.push((path.to_owned(), node.clone()));
-    if node.get("items").is_some() {
-        nodes(&node["items"], &format!("{path}[]"), found);
+    for (part, suffix) in [("items", "[]"), ("additionalProperties", "{}")] {
+        if node.get(part).is_some() {
+            nodes(&node[part], &format!("{path}{suffix}"), found);
+        }
     }
     for (name, property) in node["properties"].as_object().into_iter().flatten() {
         nodes(property, &format!("{path}.{name}"), found);
     }
 }
 
-fn all() -> Vec<(String, Value)> {
-    let schema = schema();
+fn all(resource: &Resource) -> Vec<(String, Value)> {
+    let schema = schema(resource);
     let mut found = Vec::new();
     for part in ["spec", "status"] {
         nodes(&schema["properties"][part], part, &mut found);
@@ -32,34 +35,41 @@ fn all() -> Vec<(String, Value)> {
 }
 
 #[test]
-fn the_definition_that_is_checked_in_is_that_of_the_types() {
-    let text = serde_saphyr::to_string(&definition()).expect("YAML");
-    let text = format!("# Generated: UPDATE=1 cargo test -p loop-api --features crd\n{text}");
-    assert!(text.len() < 100_000, "{} bytes", text.len());
-    for file in FILES {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
-        if std::env::var_os("UPDATE").is_some() {
-            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-            fs::write(&path, &text).expect("written");
+fn the_definitions_that_are_checked_in_are_those_of_the_types() {
+    for (file, definition) in definitions() {
+        let text = serde_saphyr::to_string(&definition).expect("YAML");
+        let text = format!("# Generated: UPDATE=1 cargo test -p loop-api --features crd\n{text}");
+        assert!(text.len() < 100_000, "{file}: {} bytes", text.len());
+        for folder in FOLDERS {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder).join(file);
+            if std::env::var_os("UPDATE").is_some() {
+                fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+                fs::write(&path, &text).expect("written");
+            }
+            let there = fs::read_to_string(&path).unwrap_or_default();
+            assert!(
+                there == text,
+                "{folder}/{file} is stale; run UPDATE=1 cargo test -p loop-api --features crd"
+            );
         }
-        let there = fs::read_to_string(&path).unwrap_or_default();
-        assert!(there == text, "{file} is stale; run UPDATE=1 cargo test -p loop-api --features crd");
     }
 }
 
 #[test]
-fn every_text_list_and_number_has_an_end_and_a_format_that_servers_know() {
-    let found = all();
-    assert!(found.len() > 100);
-    for (path, node) in found {
+fn every_text_list_map_and_number_has_an_end_and_a_format_that_servers_know() {
+    for (path, node) in ALL.iter().flat_map(all) {
         let has = |key: &str| node.get(key).is_some();
         match node["type"].as_str() {
-            Some("string") => assert!(has("maxLength") || has("enum"), "{path}"),
+            Some("string") => {
+                assert!(has("maxLength") || has("enum"), "{path}");
+                assert!(node["enum"].as_array().is_none_or(|words| !words.contains(&Value::Null)), "{path}");
+            }
             Some("array") => assert!(has("maxItems"), "{path}"),
             Some("integer") => {
                 assert!(has("minimum") && has("maximum"), "{path}");
                 assert!(["int32", "int64"].contains(&node["format"].as_str().unwrap_or_default()), "{path}");
             }
+            Some("object") if has("additionalProperties") => assert!(has("maxProperties"), "{path}"),
             Some("object") => assert!(has("properties"), "{path} takes anything"),
             Some("boolean") => {}
             other => panic!("{path} has type {other:?}"),
@@ -70,19 +80,21 @@ fn every_text_list_and_number_has_an_end_and_a_format_that_servers_know() {
 
 #[test]
 fn every_path_of_the_tables_exists() {
-    let found = all();
-    let exists = |path: &str| path.is_empty() || found.iter().any(|(name, _)| name == path);
-    let rules = rules::all();
-    let named = bounds::named().map(str::to_owned);
-    for path in named.chain(rules.into_iter().map(|(path, _)| path)) {
-        assert!(exists(&path), "{path}");
+    for resource in ALL {
+        let found = all(&resource);
+        assert!(found.len() > 40);
+        let exists = |path: &str| path.is_empty() || found.iter().any(|(name, _)| name == path);
+        let named = bounds::named(&resource.tables).map(str::to_owned);
+        for path in named.chain((resource.rules)().into_iter().map(|(path, _)| path)) {
+            assert!(exists(&path), "{path}");
+        }
     }
 }
 
 #[test]
 fn every_field_says_what_it_is() {
-    for (path, node) in all() {
-        if path.ends_with("[]") {
+    for (path, node) in ALL.iter().flat_map(all) {
+        if path.ends_with("[]") || path.ends_with("{}") {
             continue;
         }
         let text = node["description"].as_str().unwrap_or_default();
@@ -101,12 +113,27 @@ fn descriptions_keep_remarks_and_lose_references() {
 }
 
 #[test]
-fn the_server_fills_in_nothing_of_a_spec_so_that_the_repositorys_configuration_counts() {
-    for (path, node) in all().into_iter().filter(|(path, _)| path.starts_with("spec")) {
-        assert!(node.get("default").is_none(), "{path}");
-    }
+fn the_server_fills_in_nothing_of_a_run_so_that_the_repositorys_configuration_counts() {
+    let filled = |resource: &Resource| -> Vec<(String, Value)> {
+        let spec = all(resource).into_iter().filter(|(path, _)| path.starts_with("spec"));
+        spec.filter_map(|(path, node)| Some((path, node.get("default")?.clone()))).collect()
+    };
+    assert_eq!(filled(&RUN), []);
+    let worker = [
+        ("spec.drain.enabled", json!(false)),
+        ("spec.budgets[].scope", json!("Worker")),
+        ("spec.leaseSeconds", json!(60)),
+        ("spec.queuePolicy", json!("Fifo")),
+        ("spec.slots", json!(3)),
+    ];
+    let mut expected = worker.map(|(path, value)| (path.to_owned(), value));
+    let mut found = filled(&WORKER);
+    found.sort_by(|one, other| one.0.cmp(&other.0));
+    expected.sort_by(|one, other| one.0.cmp(&other.0));
+    assert_eq!(found, expected);
+    let schema = schema(&RUN);
     let said =
-        |path: &str| schema().pointer(path).and_then(Value::as_str).map(str::to_owned).unwrap_or_default();
+        |path: &str| schema.pointer(path).and_then(Value::as_str).map(str::to_owned).unwrap_or_default();
     let iterations = said("/properties/spec/properties/loop/properties/iterations/description");
     assert!(iterations.ends_with(".loop/config: 50."), "{iterations}");
 }

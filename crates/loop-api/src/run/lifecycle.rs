@@ -62,5 +62,13 @@ pub struct VolumeRequest {
 
 /// Fields of a spec that say what becomes of the object on a cluster. A journal does not hold them: they may change while
 /// the run is under way.
-pub const LIFECYCLE_FIELDS: [&str; 5] =
-    ["state", "retry", "ttlSecondsAfterFinished", "checkpoint", "podTemplateRef"];
+pub const LIFECYCLE_FIELDS: [&str; 8] = [
+    "state",
+    "retry",
+    "ttlSecondsAfterFinished",
+    "checkpoint",
+    "podTemplateRef",
+    "workerRef",
+    "priority",
+    "requires",
+];

@@ -21,6 +21,8 @@ use super::{ArtifactStore, Checkpoint, ClaimReference, RunState, S3Bucket, is_de
         namespaced,
         status = "LoopRunStatus",
         selectable = ".status.phase",
+        selectable = ".status.workerName",
+        selectable = ".status.workspace",
         doc = "A run of a coding agent in a loop, until its work is verified done.",
         annotation("helm.sh/resource-policy", "keep"),
     )
@@ -56,6 +58,17 @@ pub struct LoopRunSpec {
     /// the gates, `gate` for the gates alone; every other container is a service beside them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod_template_ref: Option<TemplateReference>,
+    /// On a cluster: the `LoopWorker` that is to take the run; absent = any that takes runs of its namespace and offers what
+    /// it requires, and if none does, the operator itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker_ref: Option<WorkerReference>,
+    /// On a cluster: while it waits, a run with a higher number goes before those with a lower one. It can be changed until
+    /// the run has ended, and counts whenever the run waits for a slot.
+    #[serde(skip_serializing_if = "is_default")]
+    pub priority: i32,
+    /// On a cluster: what a `LoopWorker` must offer in spec.capabilities to take the run, such as gpu.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
     /// On a cluster: where the run goes on from when it loses its pod.
     #[serde(skip_serializing_if = "is_default")]
     pub checkpoint: Checkpoint,
@@ -116,6 +129,15 @@ pub struct SecretReference {
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TemplateReference {
+    /// Its name.
+    pub name: String,
+}
+
+/// A `LoopWorker` of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct WorkerReference {
     /// Its name.
     pub name: String,
 }

@@ -38,6 +38,12 @@ pub struct LoopRunStatus {
     /// On a cluster: until when an attempt that was lost may still be at work somewhere, RFC 3339; no other begins before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease_expires: Option<String>,
+    /// On a cluster: the `LoopWorker` that took the run, whose slot it has or last had; absent where it was the operator itself.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub worker_name: String,
+    /// On a cluster: the repository, as spec.repository.url names it however it is written, such as git.example/team/app.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub workspace: String,
     /// On a cluster: attempts that lost their pods since the loop last got further; absent when none did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<LostAttempts>,

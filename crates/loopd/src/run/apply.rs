@@ -144,8 +144,9 @@ pub(crate) async fn start(
     run: &LoopRun,
     attempt: u32,
     images: &Images<'_>,
+    template: Option<&PodTemplate>,
 ) -> Result<String, Error> {
-    let pod = wanted(client, run, attempt, images).await?;
+    let pod = wanted(run, attempt, images, template)?;
     let maps: Api<ConfigMap> = namespaced(client, run);
     for name in objects::maps(run) {
         // Before there is a pod, which would work for nothing.
@@ -175,21 +176,28 @@ pub(crate) async fn start(
     Ok(uid)
 }
 
-/// The pod, with what the run's template adds to it.
-pub(crate) async fn wanted(
-    client: &Client,
-    run: &LoopRun,
-    attempt: u32,
-    images: &Images<'_>,
-) -> Result<Pod, Error> {
-    let pod = pod::pod(run, attempt, images);
-    let Some(reference) = &run.spec.pod_template_ref else { return Ok(pod) };
+/// The template that a run names.
+pub(crate) async fn template(client: &Client, run: &LoopRun) -> Result<Option<PodTemplate>, Error> {
+    let Some(reference) = &run.spec.pod_template_ref else { return Ok(None) };
     let name = &reference.name;
     let templates: Api<PodTemplate> = namespaced(client, run);
     let found = templates.get_opt(name).await.map_err(failed("read PodTemplate", name))?;
-    let unfit = |reason: String| Error::Template { name: name.clone(), reason };
-    let template = found.ok_or_else(|| unfit("is not in the namespace of the run".into()))?;
-    pod::with_template(pod, run, &template).map_err(unfit)
+    let missing =
+        || Error::Template { name: name.clone(), reason: "is not in the namespace of the run".into() };
+    found.ok_or_else(missing).map(Some)
+}
+
+/// The pod, with what the run's template adds to it.
+pub(crate) fn wanted(
+    run: &LoopRun,
+    attempt: u32,
+    images: &Images<'_>,
+    template: Option<&PodTemplate>,
+) -> Result<Pod, Error> {
+    let pod = pod::pod(run, attempt, images);
+    let Some(template) = template else { return Ok(pod) };
+    let unfit = |reason: String| Error::Template { name: template.name_any(), reason };
+    pod::with_template(pod, run, template).map_err(unfit)
 }
 
 /// Ends a pod that the kubelet would start again for ever. A deadline in the past ends its containers and keeps their

@@ -41,12 +41,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) able: bool,
     /// Why it may not start, until somebody has put that right.
     pub(crate) gap: Option<&'a Gap>,
-    /// Whether it may start, while it wants a slot.
-    pub(crate) turn: bool,
-    /// Slots in all.
-    pub(crate) slots: usize,
-    /// Seconds that the lease of a new attempt counts.
-    pub(crate) lease_seconds: u32,
+    /// What the scheduler says, while it wants a slot.
+    pub(crate) turn: &'a Turn,
     /// Seconds until the object of an ended run is deleted, where its spec does not say.
     pub(crate) ttl: Option<u32>,
 }
@@ -58,6 +54,29 @@ pub(crate) struct Gap {
     pub(crate) reason: &'static str,
     /// What was seen and what to do.
     pub(crate) message: String,
+}
+
+/// What the scheduler says of a run that wants a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// It was not asked, or has not seen yet that the run wants one.
+    Unknown,
+    /// The run has a slot.
+    Given {
+        /// Of this worker; empty = the operator.
+        worker: String,
+        /// Its repository, by which others wait for it.
+        workspace: String,
+        /// Seconds that the lease of the attempt counts.
+        lease_seconds: u32,
+    },
+    /// It waits.
+    Refused {
+        /// For what, and what to do.
+        gap: Gap,
+        /// Whether nothing will come without somebody's doing.
+        stuck: bool,
+    },
 }
 
 /// What follows.
@@ -213,15 +232,22 @@ fn admission(seen: &Seen<'_>, status: &mut Owned) -> Verdict {
     if !seen.able || seen.gap.is_some() {
         return barred(seen, false);
     }
-    if !seen.turn {
-        return verdict::no_slot(seen.slots);
-    }
+    let (worker, workspace, lease_seconds) = match seen.turn {
+        Turn::Given { worker, workspace, lease_seconds } => (worker, workspace, lease_seconds),
+        Turn::Refused { gap, stuck: true } => {
+            return verdict::barred(gap.reason, &gap.message, false, LATER);
+        }
+        Turn::Refused { gap, stuck: false } => return verdict::waiting(gap.reason, &gap.message, LATER),
+        Turn::Unknown => return Verdict::unchanged(status.phase, Step::Nothing, Duration::from_secs(1)),
+    };
     if seen.run.spec.retry > status.observed_retry {
         status.observed_retry = seen.run.spec.retry;
         status.lost = None;
     }
     status.attempt += 1;
-    status.lease_seconds = Some(seen.lease_seconds);
+    status.lease_seconds = Some(*lease_seconds);
+    status.worker_name.clone_from(worker);
+    status.workspace.clone_from(workspace);
     status.pod_uid.clear();
     // Its time is that of this attempt's admission.
     status.conditions.retain(|condition| condition.kind != ADMITTED);

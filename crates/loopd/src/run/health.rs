@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use kube::ResourceExt as _;
 use loop_api::names;
+use loop_api::run::LEASE_SECONDS;
 
 use super::pod::OURS;
 use super::status::LEASE_MARGIN;
@@ -134,8 +135,9 @@ fn disrupted(pod: &Pod) -> Option<&str> {
 }
 
 /// Whether a pod whose run is gone can no longer be at work, though its node does not say so.
-pub(crate) fn is_abandoned(pod: &Pod, lease_seconds: u32, now: Timestamp) -> bool {
-    let patience = i64::from(lease_seconds) + LEASE_MARGIN;
+pub(crate) fn is_abandoned(pod: &Pod, now: Timestamp) -> bool {
+    let lease = pod.annotations().get(names::LEASE_ANNOTATION).and_then(|seconds| seconds.parse().ok());
+    let patience = lease.unwrap_or(i64::from(LEASE_SECONDS)) + LEASE_MARGIN;
     let due = pod.metadata.deletion_timestamp.as_ref();
     due.is_some_and(|due| now.as_second() - due.0.as_second() > patience)
 }

@@ -17,7 +17,7 @@ use loop_core::lease::{Grant, Hold, Word};
 use serde_json::{Value, json};
 use stateright::{Checker as _, Model, Property};
 
-use super::decide::{Seen, decide};
+use super::decide::{Seen, Turn, decide};
 use super::standing::{self, Standing};
 use super::verdict::Step;
 use crate::testing;
@@ -281,16 +281,11 @@ fn decided(run: &Run, view: Option<View>, now: u8, most: u8) -> (Run, bool) {
     }
     let object = object(run);
     let pod = view.map(pod);
-    let seen = Seen {
-        run: &object,
-        pod: pod.as_ref(),
-        able: true,
-        gap: None,
-        turn: standing::of(&object, time(now)) == Standing::Wants && run.attempt < most,
-        slots: 3,
-        lease_seconds: u32::from(LEASE * UNIT),
-        ttl: None,
-    };
+    let wants = standing::of(&object, time(now)) == Standing::Wants && run.attempt < most;
+    let (worker, workspace) = (String::new(), String::new());
+    let given = Turn::Given { worker, workspace, lease_seconds: u32::from(LEASE * UNIT) };
+    let turn = if wants { given } else { Turn::Unknown };
+    let seen = Seen { run: &object, pod: pod.as_ref(), able: true, gap: None, turn: &turn, ttl: None };
     let decision = decide(&seen, time(now));
     let status = decision.status;
     let expires = status.lease_expires.map(|text| {

@@ -11,9 +11,12 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSecurityContext, PodSpec, Po
 use kube::api::ObjectMeta;
 use kube::{Resource as _, ResourceExt as _};
 use loop_api::crd::LoopRun;
-use loop_api::names;
+use loop_api::run::LEASE_SECONDS;
+use loop_api::{names, naming};
 
 pub(crate) use template::OURS;
+
+use crate::scheduler::Asks;
 
 /// User and group of every container, and of the volumes.
 const USER: i64 = 1000;
@@ -48,12 +51,21 @@ pub(crate) fn pod(run: &LoopRun, attempt: u32, images: &Images<'_>) -> Pod {
     init.extend(claude.map(containers::claude));
     init.push(containers::gate(images));
     let secret = run.spec.repository.secret_ref.as_ref().map(|secret| secret.name.as_str());
+    let lease = run.status.as_ref().and_then(|status| status.lease_seconds).unwrap_or(LEASE_SECONDS);
     let mut volumes = volumes::all(secret, claim.as_deref());
     volumes.extend(stores::volumes(run));
     Pod {
         metadata: ObjectMeta {
             name: Some(names::pod(&run.name_any(), &run.uid().unwrap_or_default(), attempt)),
-            annotations: Some(BTreeMap::from([(names::ATTEMPT_ANNOTATION.into(), attempt.to_string())])),
+            annotations: Some(BTreeMap::from([
+                (names::ATTEMPT_ANNOTATION.into(), attempt.to_string()),
+                (names::LEASE_ANNOTATION.into(), lease.to_string()),
+                (
+                    names::WORKSPACE_ANNOTATION.into(),
+                    naming::workspace(&run.spec.repository.url).into_owned(),
+                ),
+            ])),
+            labels: Some(labels(run)),
             ..metadata(run)
         },
         spec: Some(PodSpec {
@@ -98,6 +110,30 @@ pub(crate) fn with_template(mut pod: Pod, run: &LoopRun, template: &PodTemplate)
         );
     }
     Ok(pod)
+}
+
+/// What a template asks for that a worker may not allow: images, of volumes too, and its runtime class.
+pub(crate) fn asks(template: &PodTemplate) -> Asks {
+    let Some(spec) = template.template.as_ref().and_then(|template| template.spec.as_ref()) else {
+        return Asks::default();
+    };
+    let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let part = |container: &Container| [AGENT, GATE].contains(&container.name.as_str());
+    let of_containers = containers
+        .filter(|container| !part(container) || container.image.as_deref() != Some(template::INHERIT))
+        .filter_map(|container| container.image.as_ref());
+    let volumes =
+        spec.volumes.iter().flatten().filter_map(|volume| volume.image.as_ref()?.reference.as_ref());
+    let images = of_containers.chain(volumes).filter(|image| !image.is_empty()).cloned().collect();
+    Asks { images, runtime_class: spec.runtime_class_name.clone() }
+}
+
+/// Labels of a run's pod: those of all that is made for it, and whose slot it has.
+fn labels(run: &LoopRun) -> BTreeMap<String, String> {
+    let mut labels = metadata(run).labels.unwrap_or_default();
+    let worker = run.status.as_ref().map(|status| &status.worker_name).filter(|worker| !worker.is_empty());
+    labels.extend(worker.map(|worker| (names::WORKER_LABEL.to_owned(), worker.clone())));
+    labels
 }
 
 /// Whether the agent or the reviewer may be Claude Code. Without a word it depends on the repository.

@@ -53,6 +53,12 @@ pub(crate) struct Owned {
     /// Until when a lost attempt may still be at work.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lease_expires: Option<String>,
+    /// Worker whose slot it has or last had; empty = the operator.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) worker_name: String,
+    /// Its repository, however that is addressed.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) workspace: String,
     /// Attempts lost in a row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lost: Option<LostAttempts>,
@@ -83,6 +89,8 @@ impl Owned {
             pod_uid: status.pod_uid.clone(),
             lease_seconds: status.lease_seconds,
             lease_expires: status.lease_expires.clone(),
+            worker_name: status.worker_name.clone(),
+            workspace: status.workspace.clone(),
             lost: status.lost.clone(),
             observed_retry: status.observed_retry,
             start_time: status.start_time.clone(),
@@ -119,6 +127,12 @@ impl Owned {
         }
     }
 
+    /// Reason of a condition that does not hold.
+    pub(crate) fn reason(&self, kind: &str) -> Option<&str> {
+        let refused = |condition: &&Condition| condition.kind == kind && condition.status == "False";
+        Some(&self.conditions.iter().find(refused)?.reason)
+    }
+
     /// Since when a condition holds.
     pub(crate) fn since(&self, kind: &str) -> Option<Timestamp> {
         let held = |condition: &&Condition| condition.kind == kind && condition.status == "True";
@@ -127,22 +141,33 @@ impl Owned {
 
     /// Puts new conditions in the place of all old ones. Where a status stays what it was, so does its time.
     pub(crate) fn set(&mut self, new: &[Said], generation: i64, now: &str) {
-        let old = std::mem::take(&mut self.conditions);
-        for kind in TYPES {
-            let Some(said) = new.iter().find(|said| said.kind == kind) else { continue };
-            let status = if said.holds { "True" } else { "False" };
-            let since = old.iter().find(|condition| condition.kind == kind && condition.status == status);
-            self.conditions.push(Condition {
-                kind: kind.to_owned(),
-                status: status.to_owned(),
-                reason: said.reason.clone(),
-                message: clip(&said.message),
-                last_transition_time: since
-                    .map_or_else(|| now.to_owned(), |condition| condition.last_transition_time.clone()),
-                observed_generation: Some(generation),
-            });
-        }
+        self.conditions = conditions(&TYPES, &self.conditions, new, generation, now);
     }
+}
+
+/// New conditions in the place of old ones, in this order.
+pub(crate) fn conditions(
+    order: &[&str],
+    old: &[Condition],
+    new: &[Said],
+    generation: i64,
+    now: &str,
+) -> Vec<Condition> {
+    let condition = |kind: &&str| {
+        let said = new.iter().find(|said| said.kind == *kind)?;
+        let status = if said.holds { "True" } else { "False" };
+        let since = old.iter().find(|condition| condition.kind == *kind && condition.status == status);
+        Some(Condition {
+            kind: said.kind.to_owned(),
+            status: status.to_owned(),
+            reason: said.reason.clone(),
+            message: clip(&said.message),
+            last_transition_time: since
+                .map_or_else(|| now.to_owned(), |condition| condition.last_transition_time.clone()),
+            observed_generation: Some(generation),
+        })
+    };
+    order.iter().filter_map(condition).collect()
 }
 
 // Serde wants a reference.

@@ -56,21 +56,10 @@ impl Verdict {
     }
 }
 
+/// A run that goes on by itself when its time has come.
 pub(crate) fn waiting(reason: &str, message: &str, again: Duration) -> Verdict {
     let conditions = vec![said(ADMITTED, false, reason, message), said(RECONCILING, true, reason, message)];
     Verdict { phase: RunPhase::Pending, conditions: Some(conditions), step: Step::Nothing, again }
-}
-
-/// A run that waits for a slot.
-pub(crate) fn no_slot(slots: usize) -> Verdict {
-    let message = match slots {
-        0 => "the operator has no slots; start it with --slots 1 or more".to_owned(),
-        1 => "the operator's only slot is taken; this run starts when those before it have ended".to_owned(),
-        slots => {
-            format!("all {slots} slots of the operator are taken; this run starts when older ones have ended")
-        }
-    };
-    waiting("Waiting", &message, LATER)
 }
 
 /// A run that rests, as its user wants it.

@@ -21,10 +21,20 @@ fn wished(
 ) -> Decision {
     let mut run = run(1, status);
     wish(&mut run);
-    decide(
-        &Seen { run: &run, pod, able, gap: None, turn, slots: 3, lease_seconds: 60, ttl: Some(3600) },
-        now(),
-    )
+    decide(&Seen { run: &run, pod, able, gap: None, turn: &asked(turn), ttl: Some(3600) }, now())
+}
+
+/// What the scheduler says.
+fn asked(turn: bool) -> Turn {
+    if turn {
+        return Turn::Given {
+            worker: "backend".into(),
+            workspace: "git.example/app".into(),
+            lease_seconds: 60,
+        };
+    }
+    let gap = Gap { reason: "SlotsFull", message: "all slots are taken".into() };
+    Turn::Refused { gap, stuck: false }
 }
 
 fn pausing(run: &mut LoopRun) {
@@ -72,14 +82,32 @@ fn running() -> Pod {
 #[test]
 fn a_run_waits_until_its_turn_and_says_for_what() {
     let waits = decided(&Value::Null, None, true, false);
-    assert_eq!(conditions(&waits), ["Admitted=False/Waiting", "Reconciling=True/Waiting"]);
-    assert!(waits.status.conditions[0].message.starts_with("all 3 slots"), "{:?}", waits.status);
+    assert_eq!(conditions(&waits), ["Admitted=False/SlotsFull", "Reconciling=True/SlotsFull"]);
+    assert_eq!(waits.status.conditions[0].message, "all slots are taken");
+    assert_eq!(waits.status.reason(ADMITTED), Some("SlotsFull"));
     assert_eq!((waits.status.attempt, waits.status.observed_generation), (0, Some(1)));
     assert_eq!(waits.step, Step::Nothing);
     let admitted = decided(&Value::Null, None, true, true);
     assert_eq!(conditions(&admitted), ["Admitted=True/Admitted", "Reconciling=True/PodStarting"]);
     assert_eq!((admitted.status.attempt, admitted.status.pod_name.as_str()), (1, "run-1-abcd1-1"));
     assert_eq!(admitted.step, Step::Start);
+    let status = &admitted.status;
+    assert_eq!((status.worker_name.as_str(), status.workspace.as_str()), ("backend", "git.example/app"));
+    assert_eq!(status.reason(ADMITTED), None);
+}
+
+#[test]
+fn a_run_that_waits_for_somebody_is_stalled_and_one_that_nobody_has_judged_is_soon_looked_at() {
+    let run = run(1, &Value::Null);
+    let seen =
+        |turn: &Turn| decide(&Seen { run: &run, pod: None, able: true, gap: None, turn, ttl: None }, now());
+    let gap = Gap { reason: "WorkerNotFound", message: "LoopWorker a is not there".into() };
+    let stuck = seen(&Turn::Refused { gap, stuck: true });
+    assert_eq!(conditions(&stuck), ["Admitted=False/WorkerNotFound", "Stalled=True/WorkerNotFound"]);
+    assert_eq!((stuck.step, stuck.again), (Step::Nothing, LATER));
+    let unknown = seen(&Turn::Unknown);
+    assert_eq!((unknown.step, unknown.again), (Step::Nothing, Duration::from_secs(1)));
+    assert_eq!(unknown.status.attempt, 0);
 }
 
 #[test]
@@ -94,19 +122,7 @@ fn without_the_policies_no_pod_is_made_before_and_after_admission() {
     let barred = |status: &Value, pod: Option<&Pod>| {
         let run = run(1, status);
         let gap = Gap { reason: "PoliciesMissing", message: "policy p is missing".into() };
-        decide(
-            &Seen {
-                run: &run,
-                pod,
-                able: true,
-                gap: Some(&gap),
-                turn: true,
-                slots: 3,
-                lease_seconds: 60,
-                ttl: None,
-            },
-            now(),
-        )
+        decide(&Seen { run: &run, pod, able: true, gap: Some(&gap), turn: &asked(true), ttl: None }, now())
     };
     let waits = barred(&Value::Null, None);
     assert_eq!(conditions(&waits), ["Admitted=False/PoliciesMissing", "Stalled=True/PoliciesMissing"]);
@@ -170,16 +186,8 @@ fn an_attempt_that_may_still_be_at_work_is_revoked_and_the_next_waits_for_its_le
         let waits = decided(&status, None, true, true);
         assert_eq!((waits.step, waits.again.as_secs(), &waits.status), (Step::Nothing, 45, &lost.status));
         let run = run(1, &status);
-        let seen = Seen {
-            run: &run,
-            pod: None,
-            able: true,
-            gap: None,
-            turn: true,
-            slots: 3,
-            lease_seconds: 60,
-            ttl: None,
-        };
+        let turn = asked(true);
+        let seen = Seen { run: &run, pod: None, able: true, gap: None, turn: &turn, ttl: None };
         let next = decide(&seen, "2026-01-01T00:10:45Z".parse().expect("a time"));
         assert_eq!((next.step, next.status.attempt, next.status.lease_seconds), (Step::Start, 2, Some(60)));
     }
@@ -433,16 +441,8 @@ fn what_was_decided_is_decided_again_so_that_nothing_is_written_twice() {
             written["result"] = result.clone();
         }
         let run = run(1, &written);
-        let again = Seen {
-            run: &run,
-            pod: pod.as_ref(),
-            able: true,
-            gap: None,
-            turn,
-            slots: 3,
-            lease_seconds: 60,
-            ttl: None,
-        };
+        let again =
+            Seen { run: &run, pod: pod.as_ref(), able: true, gap: None, turn: &asked(turn), ttl: None };
         let again = decide(&again, later);
         assert_eq!(again.status, first.status);
         assert_eq!(Owned::of(run.status.as_ref().expect("a status")), again.status);

@@ -14,6 +14,9 @@ use serde_json::Value;
 
 use super::{AGENT, GATE};
 
+/// What a template says of the image of agent or gate that it does not change.
+pub(super) const INHERIT: &str = part::INHERIT;
+
 /// Names of containers that are ours, whether or not a pod has them.
 pub(crate) const OURS: [&str; 6] = ["install", "sidecar", AGENT, "claude", GATE, "runner"];
 /// Begin of labels and annotations that are ours, and of annotations by which a container would lose its confinement.

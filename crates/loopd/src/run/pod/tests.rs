@@ -109,3 +109,34 @@ fn every_mount_has_its_volume_and_every_volume_a_mount() {
         assert!(spec.volumes.iter().flatten().any(|volume| volume.name == mount.name), "{}", mount.name);
     }
 }
+
+#[test]
+fn a_template_asks_for_its_images_and_its_runtime_class() {
+    let template: PodTemplate =
+        serde_json::from_value(serde_json::json!({"metadata": {"name": "team"}, "template": {"spec": {
+            "runtimeClassName": "gvisor",
+            "containers": [
+                {"name": "agent", "image": "inherit"},
+                {"name": "gate", "image": "team/ci:7"},
+                {"name": "db", "image": "postgres:18"},
+            ],
+            "volumes": [{"name": "data", "image": {"reference": "team/data:1"}}],
+        }}}))
+        .expect("a template");
+    let asks = asks(&template);
+    assert_eq!(asks.images, ["team/ci:7", "postgres:18", "team/data:1"]);
+    assert_eq!(asks.runtime_class.as_deref(), Some("gvisor"));
+}
+
+#[test]
+fn a_pod_says_whose_slot_it_has_and_for_which_repository() {
+    let admitted = run(
+        1,
+        &serde_json::json!({"attempt": 1, "phase": "Pending", "podName": "p", "workerName": "backend"}),
+    );
+    let pod = pod(&admitted, 1, &IMAGES);
+    assert_eq!(pod.labels()[names::WORKER_LABEL], "backend");
+    assert_eq!(pod.annotations()[names::WORKSPACE_ANNOTATION], "git.example/app");
+    let own = super::pod(&run(1, &Value::Null), 1, &IMAGES);
+    assert!(!own.labels().contains_key(names::WORKER_LABEL));
+}

@@ -12,7 +12,7 @@ use super::{json, nothing_left};
 const OURS: &str = "LOOP_";
 const NEEDED: [&str; 3] = ["HOME", "TMPDIR", "GIT_CONFIG_GLOBAL"];
 /// Image that says nothing: a server takes no template whose containers have none.
-const INHERIT: &str = "inherit";
+pub(super) const INHERIT: &str = "inherit";
 /// What every container has of a node; anything else is for the one that is named.
 const USUAL: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 
