@@ -177,6 +177,7 @@ fn ready(store: &Store, request: &Request) -> Result<Ready, Error> {
     spec.repository.reference.clone_from(&base.branch);
     spec.delivery.target_branch.clone_from(&target);
     preflight::judged(&spec)?;
+    preflight::folders(&user, &spec, &base)?;
     let search_path = request.environment.get("PATH").cloned().unwrap_or_default();
     let search_path = crate::environment::search_path(&search_path, &[&root]);
     let script = agents::settle(&user, &mut spec, request, &base, &search_path)?;

@@ -30,6 +30,7 @@ const MOST: &[(&str, u64)] = &[
     ("spec.repository.url", 2048),
     ("spec.repository.ref", 255),
     ("spec.repository.secretRef.name", 253),
+    ("spec.repository.checkout.sparsePaths[]", 256),
     ("spec.task.prompt", 16_384),
     ("spec.agent.adapter", 63),
     ("spec.agent.model", 255),
@@ -101,6 +102,7 @@ const MOST: &[(&str, u64)] = &[
 const FROM_ONE: &[&str] = &[
     "spec.repository.url",
     "spec.repository.secretRef.name",
+    "spec.repository.checkout.sparsePaths[]",
     "spec.task.specPath",
     "spec.task.planPath",
     "spec.task.prompt",

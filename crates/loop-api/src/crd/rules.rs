@@ -11,6 +11,9 @@ const ADDRESS: &str = "self.matches('^(https?|ssh|git|file)://[^-].*$') || (!sel
 /// A name of an object in Kubernetes.
 const CLAIM: &str = "self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')";
 
+/// A folder of a repository: no pattern, and nothing that leads out of it.
+const FOLDER: &str = r#"!self.matches(r'(^|/)[.]{0,2}(/|$)') && !self.matches(r'[*?"\\\[[:cntrl:]]')"#;
+
 /// Objects that name a bucket.
 const BUCKETS: [&str; 2] = ["spec.checkpoint.s3", "spec.artifacts.s3"];
 
@@ -48,6 +51,12 @@ const RULES: &[(&str, &str, &str)] = &[
         "!self.matches('^[a-z]+://[^/@]*:[^/@]*@')",
         "leave the password out of spec.repository.url, where everybody can read it: put it into a Secret with the keys \
          username and password, and name that in spec.repository.secretRef",
+    ),
+    (
+        "spec.repository.checkout.sparsePaths[]",
+        FOLDER,
+        "spec.repository.checkout.sparsePaths lists folders from the top of the repository, such as services/login: no \
+         pattern, no '.' or '..', and no '/' before or behind",
     ),
     (
         "spec",

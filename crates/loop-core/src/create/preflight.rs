@@ -314,6 +314,20 @@ fn locate(
     Ok(path)
 }
 
+/// The folders that a run is to show are folders of the base commit.
+pub(super) fn folders(user: &Git, spec: &LoopRunSpec, base: &Base) -> Result<(), Error> {
+    for path in &spec.repository.checkout.sparse_paths {
+        if path.contains(char::is_control) || mode(user, &base.commit, path)? != "040000" {
+            return refuse(format!(
+                "repository.checkout.sparsePaths names {path:?}, which is no folder in {}; name one that is there, from the \
+                 top of the repository",
+                base.branch
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// After the base moved to the target branch, spec and plan must be there too.
 pub(super) fn still_there(user: &Git, spec: &LoopRunSpec, base: &Base) -> Result<(), Error> {
     let task = &spec.task;
