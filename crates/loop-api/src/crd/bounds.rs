@@ -9,6 +9,7 @@ pub(super) const REQUIRED: &[(&str, &[&str])] = &[
     ("spec.checkpoint.s3", &["bucket"]),
     ("spec.artifacts.s3", &["bucket"]),
     ("spec.artifacts.volume", &["claimName"]),
+    ("spec.repository.volume", &["claimName"]),
 ];
 
 /// Lists whose items are known by one of their fields.
@@ -31,6 +32,7 @@ const MOST: &[(&str, u64)] = &[
     ("spec.repository.ref", 255),
     ("spec.repository.secretRef.name", 253),
     ("spec.repository.checkout.sparsePaths[]", 256),
+    ("spec.repository.volume.claimName", 253),
     ("spec.task.prompt", 16_384),
     ("spec.agent.adapter", 63),
     ("spec.agent.model", 255),
@@ -103,6 +105,7 @@ const FROM_ONE: &[&str] = &[
     "spec.repository.url",
     "spec.repository.secretRef.name",
     "spec.repository.checkout.sparsePaths[]",
+    "spec.repository.volume.claimName",
     "spec.task.specPath",
     "spec.task.planPath",
     "spec.task.prompt",

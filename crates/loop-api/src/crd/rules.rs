@@ -59,6 +59,28 @@ const RULES: &[(&str, &str, &str)] = &[
          pattern, no '.' or '..', and no '/' before or behind",
     ),
     (
+        "spec.repository",
+        "has(self.volume) == self.url.startsWith('file:')",
+        "spec.repository.volume names the claim with the repository of a file URL, and in a pod nothing else is behind \
+         one: give both, or another URL and no volume",
+    ),
+    (
+        "spec.repository",
+        "!has(self.volume) || self.url.matches(r'^file:///repository(/[A-Za-z0-9_][A-Za-z0-9._-]*)+$')",
+        "with spec.repository.volume, spec.repository.url is file:///repository/NAME, where NAME on the claim is a bare \
+         repository or a bundle, such as app.git or app.bundle",
+    ),
+    (
+        "spec.repository",
+        "!has(self.volume) || !has(self.secretRef)",
+        "spec.repository.secretRef is for a remote: leave it out, for a repository on a claim needs no credential",
+    ),
+    (
+        "spec.repository.volume.claimName",
+        CLAIM,
+        "spec.repository.volume.claimName must be the name of a claim, such as sources",
+    ),
+    (
         "spec",
         "!has(self.agent) || !has(self.agent.secretRef) || !has(self.repository.secretRef) || \
          self.agent.secretRef.name != self.repository.secretRef.name",

@@ -88,6 +88,12 @@ pub struct Repository {
     /// `ssh-privatekey`) and `known_hosts`. Only the container that clones and pushes gets it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretReference>,
+    /// On a cluster: a claim in the namespace of the run that holds the repository. The URL is then
+    /// `file:///repository/NAME`, where NAME on the claim is a bare repository, or a git bundle that ends in `.bundle`.
+    /// Of a bundle `app.bundle`, the bare repository `app.git` beside it is made when it is not there, and is what is
+    /// cloned and delivered to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume: Option<ClaimReference>,
     /// How much of it is cloned and checked out.
     #[serde(skip_serializing_if = "is_default")]
     pub checkout: Checkout,

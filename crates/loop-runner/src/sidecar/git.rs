@@ -8,6 +8,7 @@ use loop_api::run::{Checkout, Repository};
 use loop_core::delivery::{Push, Pushed};
 use loop_core::exec;
 
+use super::claim;
 use super::credentials::{Access, SECRET};
 
 /// Longest that a clone or fetch may take.
@@ -61,6 +62,11 @@ impl Origin {
         }
         if !self.folders.is_empty() {
             arguments.push("--no-checkout");
+        }
+        let at_the_other_end = claim::called("upload-pack");
+        if claim::is_local(&self.url) {
+            // A clone does not look at the setting for it.
+            arguments.extend(["--upload-pack", &at_the_other_end]);
         }
         arguments.extend(["--", &self.url, &place]);
         self.ask(Path::new("/"), &arguments)?;
