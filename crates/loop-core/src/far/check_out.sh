@@ -12,7 +12,7 @@ if [ ! -s .git/objects/info/alternates ]; then
   printf '%s\n' "$1" > .git/objects/info/alternates
 fi
 for lock in .git/*.lock; do [ ! -e "$lock" ] || rm -rf "$lock"; done
-[ -z "$4" ] || printf '%s\n' "$4" | git -c core.fsmonitor=false sparse-checkout set --cone --stdin 2>/dev/null
+[ -z "$4" ] || printf '%s\n' "$4" | git -c core.fsmonitor=false sparse-checkout set --cone --stdin
 if [ "$3" = tracked ]; then
   # Files that are as they should be keep their times, so nothing is built again for this.
   git read-tree "$2"

@@ -24,7 +24,7 @@ if ! g cat-file -e "$head^{tree}" 2>/dev/null || ! g cat-file -e "$snapshot^{tre
 fi
 g update-ref "$ref" "$head"
 rm -rf "$gitdir/index"
-[ -z "$folders" ] || printf '%s\n' "$folders" | g sparse-checkout set --cone --stdin 2>/dev/null
+[ -z "$folders" ] || printf '%s\n' "$folders" | g sparse-checkout set --cone --stdin
 g read-tree --reset -u "$snapshot"
 if [ -n "$folders" ]; then
   # Files elsewhere: those that are there for another reason are the snapshot's too, and so are those that it alone has.
