@@ -67,6 +67,9 @@ pub struct Predicate {
     pub plan_path: String,
     /// Paths that the user protected or allowed, beside the built-in rules.
     pub protect: Protect,
+    /// Folders that the gates had before them; none = all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub folders: Vec<String>,
     /// Gates of the grant with their "before".
     pub gates: Vec<GateEvidence>,
     /// Tasks done and in all.

@@ -40,6 +40,8 @@ pub const CHECKPOINT_SECRET: &str = "/run/secrets/checkpoint";
 pub const ARTIFACT_SECRET: &str = "/run/secrets/artifacts";
 /// Where it finds the claim for records.
 pub const RECORDS: &str = "/records";
+/// Where it finds the claim with the repository.
+pub const REPOSITORY: &str = "/repository";
 /// The most characters of a run's name: with a suffix it must still fit a label.
 pub const NAME_LIMIT: usize = 50;
 

@@ -177,6 +177,7 @@ fn ready(store: &Store, request: &Request) -> Result<Ready, Error> {
     spec.repository.reference.clone_from(&base.branch);
     spec.delivery.target_branch.clone_from(&target);
     preflight::judged(&spec)?;
+    preflight::folders(&user, &spec, &base)?;
     let search_path = request.environment.get("PATH").cloned().unwrap_or_default();
     let search_path = crate::environment::search_path(&search_path, &[&root]);
     let script = agents::settle(&user, &mut spec, request, &base, &search_path)?;
@@ -192,6 +193,7 @@ fn ready(store: &Store, request: &Request) -> Result<Ready, Error> {
 
     let mut warnings = config.warnings;
     warnings.extend(notes);
+    warnings.extend(preflight::remarks(&user, &base)?);
     let prompt_file = config.prompt_file.clone().unwrap_or_else(|| PROMPT_FILE.into());
     if config.prompt_file.is_some() && preflight::file(&user, &base.commit, &prompt_file)?.is_none() {
         warnings

@@ -262,6 +262,7 @@ impl<'a> Engine<'a> {
             search_path: created.search_path.clone(),
             marker: uid.to_owned(),
             links: host.links.clone(),
+            folders: far::folders(&created.spec, &created.context_files),
         };
         let control = Control {
             signals: host.signals.clone(),

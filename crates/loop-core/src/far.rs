@@ -10,11 +10,13 @@ mod hooks;
 mod private_git;
 mod record;
 mod reports;
+mod sparse;
 mod state_folder;
 
 pub use collect::{Collected, Worktree};
 pub use container::{Container, Links};
 pub(crate) use hooks::Hooked;
+pub(crate) use sparse::folders;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -103,6 +105,8 @@ pub struct Setting {
     pub marker: String,
     /// Connections to containers.
     pub links: Links,
+    /// Folders that every side has before it; none = all.
+    pub folders: Vec<String>,
 }
 
 /// A running side.
@@ -328,7 +332,7 @@ impl Setting {
         let readable = self.program_folder(adapter).into_iter().chain(record.map(Path::to_owned)).collect();
         let wanted = Bwrap { home, hidden, readable, writable, mounts, ..Bwrap::default() };
         let side = self.start(name, &folder, environment, wanted)?;
-        side.check_out(&self.trusted, commit, &self.search_path)?;
+        side.check_out(self, commit)?;
         Ok(side)
     }
 

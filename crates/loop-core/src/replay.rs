@@ -112,11 +112,12 @@ fn replay_in(statement: &Statement, place: &Place, stop: &dyn Fn() -> bool) -> R
         search_path: crate::environment::search_path(&path, &[&place.repository]),
         marker: format!("replay-{}", predicate.run),
         links: crate::far::Links::default(),
+        folders: predicate.folders.clone(),
     };
     let gates: Vec<Gate> = predicate.gates.iter().map(gate).collect();
     let logs = place.scratch.join("logs");
     let run = |commit: &str, label: &str| -> Result<Vec<GateOutcome>, Error> {
-        run_gates(&setting, &trusted, commit, &gates, (&logs, label), stop)
+        run_gates(&setting, commit, &gates, (&logs, label), stop)
             .map_err(failed)?
             .ok_or_else(|| Error::Failed("stopped".into()))
     };

@@ -5,6 +5,7 @@ mod artifacts;
 mod bucket;
 mod bundle;
 pub mod checkpoint;
+mod claim;
 pub mod credentials;
 pub mod git;
 mod https;
@@ -100,7 +101,14 @@ pub async fn run(place: &Place, whose: &Whose) -> Result<()> {
         "metadata": metadata, "spec": object.data["spec"],
     });
     let wanted: LoopRun = serde_json::from_value(plain.clone()).context("the LoopRun cannot be read")?;
-    let origin = Origin::new(&wanted.spec.repository, place.origin()).held_by(held.clone());
+    let mut repository = wanted.spec.repository.clone();
+    if let Some(volume) = &repository.volume {
+        repository.url = claim::open(&repository.url).map_err(|reason| {
+            let name = &volume.claim_name;
+            Refused(format!("the repository on the claim {name} cannot be used: {reason}"))
+        })?;
+    }
+    let origin = Origin::new(&repository, place.origin()).held_by(held.clone());
     let reference = names::checkpoint_ref(&whose.uid);
     let began = Instant::now();
     tried("cloned", || origin.set_up(&wanted.spec.repository.reference)).await?;

@@ -1,6 +1,7 @@
 //! Runs on a real cluster, which `tests/cluster/up` starts and `LOOP_CLUSTER_RUN` leads to. Without it nothing is tested
 //! and that is said; where everything is required, it is a failure.
 
+mod checkout;
 mod claude;
 mod credentials;
 mod disk;

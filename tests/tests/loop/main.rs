@@ -14,6 +14,7 @@ mod pause;
 mod prompt;
 mod queue;
 mod record;
+mod sparse;
 mod tail;
 mod taken_up;
 mod thin_line;

@@ -101,18 +101,29 @@ pub struct Repository {
     /// `ssh-privatekey`) and `known_hosts`. Only the container that clones and pushes gets it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretReference>,
-    /// On a cluster: how much of it is cloned.
+    /// On a cluster: a claim in the namespace of the run that holds the repository. The URL is then
+    /// `file:///repository/NAME`, where NAME on the claim is a bare repository, or a git bundle that ends in `.bundle`.
+    /// Of a bundle `app.bundle`, the bare repository `app.git` beside it is made when it is not there, and is what is
+    /// cloned and delivered to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume: Option<ClaimReference>,
+    /// How much of it is cloned and checked out.
     #[serde(skip_serializing_if = "is_default")]
     pub checkout: Checkout,
 }
 
-/// How much of a repository is cloned.
+/// How much of a repository is cloned and checked out.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Checkout {
-    /// Commits of each branch, the newest first; 0 = all.
+    /// On a cluster: commits of each branch, the newest first; 0 = all.
     pub depth: u32,
+    /// Folders that agent, reviewer and gates have before them, such as `services/login`; empty = all. With them come the
+    /// files at the top and of every folder on the way, and the folders of spec, plan and context files. What is not
+    /// before them stays in the commits as it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sparse_paths: Vec<String>,
 }
 
 /// A Secret in the namespace of the run.

@@ -314,6 +314,44 @@ fn locate(
     Ok(path)
 }
 
+/// The folders that a run is to show are folders of the base commit.
+pub(super) fn folders(user: &Git, spec: &LoopRunSpec, base: &Base) -> Result<(), Error> {
+    for path in &spec.repository.checkout.sparse_paths {
+        // Git itself refuses a path that leads out of the repository.
+        let is_folder = mode(user, &base.commit, path).is_ok_and(|mode| mode == "040000");
+        if !is_folder || path.contains(char::is_control) {
+            return refuse(format!(
+                "repository.checkout.sparsePaths names {path:?}, which is no folder in {}; name one that is there, from the \
+                 top of the repository",
+                base.branch
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What of the base commit is not before the sides as it would be in a clone of the user's.
+pub(super) fn remarks(user: &Git, base: &Base) -> Result<Vec<String>, Error> {
+    let mut remarks = Vec::new();
+    let attributes = ["grep", "-l", "-F", "filter=lfs", &base.commit, "--", ":(glob)**/.gitattributes"];
+    // An exit code of 1 says that there is none.
+    if user.run(&attributes).is_ok_and(|found| !found.is_empty()) {
+        remarks.push(format!(
+            "{} has files in Git LFS, which gates and reviewer, and on a cluster the agent too, have as pointers only; keep \
+             what they read out of it",
+            base.branch
+        ));
+    }
+    if !mode(user, &base.commit, ".gitmodules")?.is_empty() {
+        remarks.push(format!(
+            "{} has submodules, whose folders are empty for gates and reviewer, and on a cluster for the agent too; have \
+             what they read in the repository itself, or fetched by a gate's command",
+            base.branch
+        ));
+    }
+    Ok(remarks)
+}
+
 /// After the base moved to the target branch, spec and plan must be there too.
 pub(super) fn still_there(user: &Git, spec: &LoopRunSpec, base: &Base) -> Result<(), Error> {
     let task = &spec.task;

@@ -120,6 +120,7 @@ pub(crate) fn statement(state: &State, run: &str, protected: &str, journal_head:
             spec_path: facts.spec_path.clone(),
             plan_path: facts.plan_path.clone(),
             protect: created.spec.protect.clone(),
+            folders: crate::far::folders(&created.spec, &created.context_files),
             gates,
             tasks: [work.plan.done, work.plan.total],
             review: match review.map(|review| review.verdict) {

@@ -13,7 +13,6 @@ use super::{Engine, Finished, Halt};
 use crate::counts;
 use crate::exec::{Counts, Ended, KEEP, Limits, OutputFile, Sink, Stream};
 use crate::far::{Setting, Side};
-use crate::git::Trusted;
 use crate::machine::Step;
 use crate::notes::{self, FailedGate};
 
@@ -117,7 +116,6 @@ fn read_back(log: &Path) -> io::Result<(String, String)> {
 /// Runs gates on a commit from a new, empty checkout; `None` when stopped. For replays.
 pub(crate) fn run_gates(
     setting: &Setting,
-    trusted: &Trusted,
     commit: &str,
     gates: &[Gate],
     place: (&Path, &str),
@@ -125,7 +123,7 @@ pub(crate) fn run_gates(
 ) -> Result<Option<Vec<GateOutcome>>, String> {
     let side = setting.gate(None, true).map_err(|error| error.to_string())?;
     let gates: Vec<&Gate> = gates.iter().collect();
-    let done = verify(setting, trusted, &side, commit, &gates, place, stop)?;
+    let done = verify(setting, &side, commit, &gates, place, stop)?;
     Ok(done.map(|done| done.0))
 }
 
@@ -135,22 +133,20 @@ type Ran = (Vec<GateOutcome>, Vec<FailedGate>);
 /// Shows a commit to the gates' side and runs them one after the other, also after a failure (RUN-41).
 fn verify(
     setting: &Setting,
-    trusted: &Trusted,
     side: &Side,
     commit: &str,
     gates: &[&Gate],
     (folder, label): (&Path, &str),
     stop: &dyn Fn() -> bool,
 ) -> Result<Option<Ran>, String> {
-    side.check_out(trusted.directory(), commit, &setting.search_path).map_err(|error| error.to_string())?;
+    side.check_out(setting, commit).map_err(|error| error.to_string())?;
     fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
     let mut outcomes = Vec::new();
     let mut failed = Vec::new();
     for (number, gate) in gates.iter().enumerate() {
         if number > 0 {
             // Code of the agent runs inside a gate; it must not rewrite what the next gate reads.
-            side.put_back(trusted.directory(), commit, &setting.search_path)
-                .map_err(|error| error.to_string())?;
+            side.put_back(setting, commit).map_err(|error| error.to_string())?;
         }
         let log = folder.join(format!("{label}-{}.log", gate.name));
         match one(side, gate, &log, &setting.search_path, stop)
@@ -208,7 +204,7 @@ impl Engine<'_> {
         let folder = self.run.join("verify");
         let tree = self.trusted.tree(commit)?;
         let stop = || control.stop().is_some();
-        match verify(&self.setting, &self.trusted, side, commit, &gates, (&folder, label), &stop) {
+        match verify(&self.setting, side, commit, &gates, (&folder, label), &stop) {
             Ok(Some((outcomes, failed))) => Ok(Gates {
                 verified: Verified { commit: commit.to_owned(), tree, clean, gates: outcomes },
                 failed,

@@ -56,8 +56,19 @@ impl Engine<'_> {
         Ok(path)
     }
 
-    /// Has the worktree of a branch made at the place that was recorded.
+    /// Has the worktree of a branch made at the place that was recorded, with the folders that the run asks for.
     pub(super) fn make(&self, provided: &Provided, facts: &WorktreeFacts) -> Result<(), Halt> {
+        self.add(provided, facts)?;
+        if self.setting.folders.is_empty() {
+            return Ok(());
+        }
+        let worktree = git::Git::user(Path::new(&facts.worktree_path));
+        let folders = self.setting.folders.join("\n");
+        worktree.run_with(&["sparse-checkout", "set", "--cone", "--stdin"], folders.as_bytes())?;
+        Ok(())
+    }
+
+    fn add(&self, provided: &Provided, facts: &WorktreeFacts) -> Result<(), Halt> {
         let failed = |who: &str, said: String| {
             let message = format!(
                 "the worktree {} could not be made, {who} says: {said}; put that right, then resume the run",

@@ -1,5 +1,6 @@
 # Shows one commit in the current folder: $1 = objects of the trusted repository, $2 = commit,
-# $3 = `all`, or `tracked` to put back the commit's files beside what a gate has built.
+# $3 = `all`, or `tracked` to put back the commit's files beside what a gate has built, $4 = the folders that are shown,
+# a line each; none = all.
 set -eu
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_DIR="$PWD/.git" GIT_WORK_TREE="$PWD"
 [ "$3" = all ] || rm -rf .git
@@ -11,6 +12,7 @@ if [ ! -s .git/objects/info/alternates ]; then
   printf '%s\n' "$1" > .git/objects/info/alternates
 fi
 for lock in .git/*.lock; do [ ! -e "$lock" ] || rm -rf "$lock"; done
+[ -z "$4" ] || printf '%s\n' "$4" | git -c core.fsmonitor=false sparse-checkout set --cone --stdin
 if [ "$3" = tracked ]; then
   # Files that are as they should be keep their times, so nothing is built again for this.
   git read-tree "$2"

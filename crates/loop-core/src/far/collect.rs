@@ -57,7 +57,9 @@ impl Side {
         let last = known.first().copied().unwrap_or_default();
         let mode = if repair { "repair" } else { "watch" };
         let (git_folder, common) = (worktree.git_folder.to_string_lossy(), worktree.common.to_string_lossy());
-        let arguments = [&git_folder, &common, worktree.branch.as_str(), last, mode, &self.temporary];
+        let folders = setting.folders.join("\n");
+        let arguments =
+            [&git_folder, &common, worktree.branch.as_str(), last, mode, &self.temporary, &folders];
         let bounds = (HELPER_OUTPUT, if repair { HELPER_TIME } else { WATCH_TIME });
         let captured = self.helper_with(COLLECT, &arguments, b"", &setting.search_path, bounds)?;
         let text = String::from_utf8_lossy(&captured.stdout).into_owned();
@@ -123,9 +125,9 @@ impl Side {
         checkpoint: (&str, &str),
     ) -> Result<(), Error> {
         let (git_folder, common) = (worktree.git_folder.to_string_lossy(), worktree.common.to_string_lossy());
-        let trusted = setting.trusted.to_string_lossy();
-        let arguments =
-            [&git_folder, &common, worktree.branch.as_str(), checkpoint.0, checkpoint.1, &trusted];
+        let (trusted, folders) = (setting.trusted.to_string_lossy(), setting.folders.join("\n"));
+        let (head, snapshot) = checkpoint;
+        let arguments = [&git_folder, &common, worktree.branch.as_str(), head, snapshot, &trusted, &folders];
         let captured = self.helper(RESTORE, &arguments, b"", &setting.search_path)?;
         if captured.outcome.success() {
             return Ok(());
@@ -142,7 +144,7 @@ impl Side {
         message: &str,
         search_path: &str,
     ) -> Result<(), Error> {
-        const SCRIPT: &str = r#"rm -f -- "$1" && cat > "$1" && git -c core.hooksPath=/dev/null add -- "$1" \
+        const SCRIPT: &str = r#"rm -f -- "$1" && cat > "$1" && git -c core.hooksPath=/dev/null add --sparse -- "$1" \
             && git -c user.name=loop -c user.email=loop@localhost -c core.hooksPath=/dev/null -c commit.gpgSign=false commit -q --no-verify -m "$2" -- "$1""#;
         let captured = self.helper(SCRIPT, &[path, message], content.as_bytes(), search_path)?;
         if captured.outcome.success() {

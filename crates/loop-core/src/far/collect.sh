@@ -1,9 +1,10 @@
 # Reports the state of the worktree after a step, putting right what would make it unusable.
 # $1 = git folder of the worktree, $2 = common git folder, $3 = run branch, $4 = last known tip,
-# $5 = `repair` after a step or `watch` while the agent runs, $6 = temp folder of the run.
+# $5 = `repair` after a step or `watch` while the agent runs, $6 = temp folder of the run,
+# $7 = the folders that are shown, a line each; none = all.
 # Prints lines: `repair TEXT`, `head COMMIT`, `snapshot COMMIT`, `uncommitted 0|1`, `pack FILE`.
 set -u
-gitdir=$1 common=$2 branch=$3 known=$4 mode=$5 scratch=$6
+gitdir=$1 common=$2 branch=$3 known=$4 mode=$5 scratch=$6 folders=$7
 ref="refs/heads/$branch"
 g() { git -c core.fsmonitor=false -c core.hooksPath=/dev/null -c gc.auto=0 -c core.fsync=all -c commit.gpgSign=false "$@"; }
 say() { printf '%s\n' "$*"; }
@@ -36,6 +37,8 @@ if [ "$mode" = repair ]; then
   # Git opens whatever stands there, and would wait for ever at a pipe.
   if ! regular "$gitdir/index"; then
     rm -rf "$gitdir/index"; index=damaged
+    # What is not shown is known by the index alone: made without these settings, it would call all of that deleted.
+    [ -z "$folders" ] || printf '%s\n' "$folders" | g sparse-checkout set --cone --stdin 2>/dev/null || :
   fi
   if [ -e "$common/$ref" ] && ! regular "$common/$ref"; then
     rm -rf "${common:?}/$ref"
@@ -92,7 +95,8 @@ if ! status=$(GIT_OPTIONAL_LOCKS=0 g status --porcelain --no-renames 2>/dev/null
   uncommitted=1
   export GIT_INDEX_FILE="$scratch/snapshot.index"
   # Whole or not at all: a copy that was cut off would be taken for the index.
-  if [ ! -f "$GIT_INDEX_FILE" ] && regular "$gitdir/index"; then
+  # Where not everything is shown, only the index itself knows what is.
+  if { [ ! -f "$GIT_INDEX_FILE" ] || [ -e "$gitdir/info/sparse-checkout" ]; } && regular "$gitdir/index"; then
     { cp "$gitdir/index" "$GIT_INDEX_FILE.new" && mv "$GIT_INDEX_FILE.new" "$GIT_INDEX_FILE"; } 2>/dev/null || :
   fi
   rm -f "$GIT_INDEX_FILE.lock"
@@ -105,7 +109,7 @@ if ! status=$(GIT_OPTIONAL_LOCKS=0 g status --porcelain --no-renames 2>/dev/null
   fi
   add() {
     { printf '.\0'; [ ! -s "$scratch/large" ] || xargs -0 printf ':(exclude,literal)%s\0' < "$scratch/large"; } |
-      g add -A --ignore-errors --pathspec-from-file=- --pathspec-file-nul >/dev/null 2>&1
+      g add -A --sparse --ignore-errors --pathspec-from-file=- --pathspec-file-nul >/dev/null 2>&1
   }
   # A file larger than the cap ends the command, not the machine's disk: the snapshot is then the last commit.
   if tree=$( (ulimit -f 524288 2>/dev/null; add; g write-tree) 2>/dev/null); then

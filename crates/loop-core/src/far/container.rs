@@ -173,7 +173,7 @@ impl Setting {
         let mut more = variables(adapter);
         more.insert("HOME".into(), home.to_string_lossy().into_owned());
         let side = self.contain(&at.agent, folder.clone(), (&[], &[&folder, &home, &record]), more)?;
-        side.check_out(&self.trusted, commit, &self.search_path)?;
+        side.check_out(self, commit)?;
         Ok(side)
     }
 

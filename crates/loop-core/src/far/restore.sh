@@ -1,7 +1,8 @@
 # Puts the worktree back to a checkpoint: $1 = git folder of the worktree, $2 = common git folder, $3 = run branch,
-# $4 = tip of the run branch, $5 = snapshot of the worktree, $6 = trusted repository.
+# $4 = tip of the run branch, $5 = snapshot of the worktree, $6 = trusted repository, $7 = the folders that are shown, a
+# line each; none = all.
 set -eu
-gitdir=$1 common=$2 branch=$3 head=$4 snapshot=$5 trusted=$6
+gitdir=$1 common=$2 branch=$3 head=$4 snapshot=$5 trusted=$6 folders=$7
 ref="refs/heads/$branch"
 g() { git -c core.fsmonitor=false -c core.hooksPath=/dev/null -c gc.auto=0 -c core.fsync=all "$@"; }
 regular() { [ -f "$1" ] && [ ! -L "$1" ]; }
@@ -23,6 +24,13 @@ if ! g cat-file -e "$head^{tree}" 2>/dev/null || ! g cat-file -e "$snapshot^{tre
 fi
 g update-ref "$ref" "$head"
 rm -rf "$gitdir/index"
+[ -z "$folders" ] || printf '%s\n' "$folders" | g sparse-checkout set --cone --stdin
 g read-tree --reset -u "$snapshot"
+if [ -n "$folders" ]; then
+  # Files elsewhere: those that are there for another reason are the snapshot's too, and so are those that it alone has.
+  g checkout-index -q -f -a
+  g diff-tree -r -z --no-renames --name-only --diff-filter=d "$head" "$snapshot" |
+    g checkout-index -q -f -z --stdin --ignore-skip-worktree-bits
+fi
 g clean -ffdq
 g reset -q

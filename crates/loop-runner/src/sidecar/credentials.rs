@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use super::claim;
+
 /// Where a Secret with credentials is mounted, if the run names one.
 pub const SECRET: &str = "/run/secrets/git";
 
@@ -33,6 +35,11 @@ impl Access {
     /// # Errors
     /// A sentence on what the Secret lacks for this remote.
     pub fn read(url: &str, secret: &Path, scratch: &Path) -> Result<Self, String> {
+        if claim::is_local(url) {
+            let called = |key: &str, service: &str| (format!("remote.origin.{key}"), claim::called(service));
+            let settings = vec![called("uploadpack", "upload-pack"), called("receivepack", "receive-pack")];
+            return Ok(Self { settings, ssh: None });
+        }
         if is_ssh(url) {
             let ssh = Some(ssh(secret, scratch)?);
             return Ok(Self { settings: Vec::new(), ssh });

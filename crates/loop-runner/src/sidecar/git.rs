@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use loop_api::run::Repository;
+use loop_api::run::{Checkout, Repository};
 use loop_core::delivery::{Push, Pushed};
 use loop_core::exec;
 
+use super::claim;
 use super::credentials::{Access, SECRET};
 use super::lease::Held;
 
@@ -25,12 +26,14 @@ pub struct Origin {
     depth: u32,
     /// By what it pushes; without it, as in tests, whenever it is asked to.
     held: Option<Held>,
+    folders: Vec<String>,
 }
 
 impl Origin {
     /// The remote of a repository, cloned to a folder.
     pub fn new(repository: &Repository, folder: PathBuf) -> Self {
-        Self { url: repository.url.clone(), folder, depth: repository.checkout.depth, held: None }
+        let Checkout { depth, sparse_paths } = repository.checkout.clone();
+        Self { url: repository.url.clone(), folder, depth, folders: sparse_paths, held: None }
     }
 
     /// Pushes only while this lease counts.
@@ -77,10 +80,24 @@ impl Origin {
         if self.depth > 0 {
             arguments.extend(["--no-single-branch", "--depth", &depth]);
         }
+        if !self.folders.is_empty() {
+            arguments.push("--no-checkout");
+        }
+        let at_the_other_end = claim::called("upload-pack");
+        if claim::is_local(&self.url) {
+            // A clone does not look at the setting for it.
+            arguments.extend(["--upload-pack", &at_the_other_end]);
+        }
         arguments.extend(["--", &self.url, &place]);
         self.ask(Path::new("/"), &arguments)?;
         let all = ["fetch", "--quiet", "--no-tags", "--update-head-ok", "origin", HEADS];
         self.ask(&new, &all)?;
+        if !self.folders.is_empty() {
+            // Worktrees of this clone begin like this too.
+            let set = ["sparse-checkout", "set", "--cone", "--stdin"];
+            git_with(&new, &set, self.folders.join("\n").as_bytes(), OUTPUT)?;
+            git(&new, &["checkout", "--quiet"])?;
+        }
         fs::rename(&new, &self.folder).map_err(|error| format!("{}: {error}", self.folder.display()))
     }
 
@@ -288,8 +305,6 @@ fn run(
 pub(super) mod tests {
     #![allow(clippy::unwrap_used, reason = "these are tests")]
 
-    use loop_api::run::Checkout;
-
     use super::*;
 
     /// Commits a file with this text; gives the commit.
@@ -303,7 +318,7 @@ pub(super) mod tests {
 
     fn repository(folder: &Path, depth: u32) -> Repository {
         let url = format!("file://{}", folder.display());
-        Repository { url, checkout: Checkout { depth }, ..Repository::default() }
+        Repository { url, checkout: Checkout { depth, ..Checkout::default() }, ..Repository::default() }
     }
 
     #[test]

@@ -9,6 +9,9 @@ use crate::names::NAME_LIMIT;
 const ADDRESS: &str = "self.matches('^(https?|ssh|git|file)://[^-].*$') || (!self.contains('://') && \
     self.matches('^([A-Za-z0-9_][A-Za-z0-9_.-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*:[^:].*$'))";
 
+/// A folder of a repository: no pattern, and nothing that leads out of it.
+const FOLDER: &str = r#"!self.matches(r'(^|/)[.]{0,2}(/|$)') && !self.matches(r'[*?"\\\[[:cntrl:]]')"#;
+
 /// Objects that name a bucket.
 const BUCKETS: [&str; 2] = ["spec.checkpoint.s3", "spec.artifacts.s3"];
 
@@ -46,6 +49,34 @@ const RULES: &[(&str, &str, &str)] = &[
         "!self.matches('^[a-z]+://[^/@]*:[^/@]*@')",
         "leave the password out of spec.repository.url, where everybody can read it: put it into a Secret with the keys \
          username and password, and name that in spec.repository.secretRef",
+    ),
+    (
+        "spec.repository.checkout.sparsePaths[]",
+        FOLDER,
+        "spec.repository.checkout.sparsePaths lists folders from the top of the repository, such as services/login: no \
+         pattern, no '.' or '..', and no '/' before or behind",
+    ),
+    (
+        "spec.repository",
+        "has(self.volume) == self.url.startsWith('file:')",
+        "spec.repository.volume names the claim with the repository of a file URL, and in a pod nothing else is behind \
+         one: give both, or another URL and no volume",
+    ),
+    (
+        "spec.repository",
+        "!has(self.volume) || self.url.matches(r'^file:///repository(/[A-Za-z0-9_][A-Za-z0-9._-]*)+$')",
+        "with spec.repository.volume, spec.repository.url is file:///repository/NAME, where NAME on the claim is a bare \
+         repository or a bundle, such as app.git or app.bundle",
+    ),
+    (
+        "spec.repository",
+        "!has(self.volume) || !has(self.secretRef)",
+        "spec.repository.secretRef is for a remote: leave it out, for a repository on a claim needs no credential",
+    ),
+    (
+        "spec.repository.volume.claimName",
+        NAME,
+        "spec.repository.volume.claimName must be the name of a claim, such as sources",
     ),
     (
         "spec",

@@ -38,7 +38,11 @@ impl World {
         let (clone, data) = (self.path(name).join("origin"), self.path(name).join("data"));
         fs::create_dir_all(data.join("repos")).unwrap();
         let url = format!("file://{}", self.path("theirs").display());
-        let repository = Repository { url, checkout: Checkout { depth: 1 }, ..Repository::default() };
+        let repository = Repository {
+            url,
+            checkout: Checkout { depth: 1, ..Checkout::default() },
+            ..Repository::default()
+        };
         Origin::new(&repository, clone.clone()).set_up("main").unwrap();
         let stored = Stored::new(self.bucket.clone(), clone, data.join("repos"), named.map(str::to_owned));
         (stored, Store::at(data).run("u"))

@@ -1,23 +1,26 @@
-//! Where a run keeps its checkpoints and its record beyond its own volumes: what the sidecar, and nobody else, gets for it.
+//! Where a run's repository, checkpoints and record are beyond its own volumes: what the sidecar, and nobody else, gets for
+//! it.
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaimVolumeSource, Volume, VolumeMount};
 use loop_api::crd::LoopRun;
 use loop_api::names;
+use loop_api::run::ClaimReference;
 
 use super::volumes::{at, read_only, secret};
 
-/// Volumes of the Secrets for buckets, and of the claim for records.
+/// Volumes of the Secrets for buckets, and of the claims for records and with the repository.
 const CHECKPOINT: &str = "checkpoint-store";
 const ARTIFACTS: &str = "artifact-store";
 const RECORDS: &str = "records";
+const REPOSITORY: &str = "repository";
 
 /// The volumes that a run asks for.
 pub(super) fn volumes(run: &LoopRun) -> Vec<Volume> {
     let mut volumes: Vec<Volume> = secrets(run).map(|(name, of, _)| secret(name, of)).collect();
-    volumes.extend(run.spec.artifacts.volume.as_ref().map(|volume| Volume {
-        name: RECORDS.into(),
+    volumes.extend(claims(run).map(|(name, claim, _)| Volume {
+        name: name.into(),
         persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-            claim_name: volume.claim_name.clone(),
+            claim_name: claim.claim_name.clone(),
             read_only: None,
         }),
         ..Volume::default()
@@ -28,7 +31,7 @@ pub(super) fn volumes(run: &LoopRun) -> Vec<Volume> {
 /// Where the sidecar finds them.
 pub(super) fn mounts(run: &LoopRun) -> Vec<VolumeMount> {
     let mut mounts: Vec<VolumeMount> = secrets(run).map(|(name, _, place)| read_only(name, place)).collect();
-    mounts.extend(run.spec.artifacts.volume.as_ref().map(|_| at(RECORDS, names::RECORDS)));
+    mounts.extend(claims(run).map(|(name, _, place)| at(name, place)));
     mounts
 }
 
@@ -40,17 +43,22 @@ fn secrets(run: &LoopRun) -> impl Iterator<Item = (&'static str, &str, &'static 
     buckets.filter_map(|(name, s3, place)| Some((name, s3.secret_ref.as_ref()?.name.as_str(), place)))
 }
 
+/// Volume, claim and place of what the user has on claims.
+fn claims(run: &LoopRun) -> impl Iterator<Item = (&'static str, &ClaimReference, &'static str)> {
+    let records = run.spec.artifacts.volume.as_ref().map(|claim| (RECORDS, claim, names::RECORDS));
+    let repository = run.spec.repository.volume.as_ref().map(|claim| (REPOSITORY, claim, names::REPOSITORY));
+    records.into_iter().chain(repository)
+}
+
 #[cfg(test)]
 mod tests {
-    use loop_api::run::{
-        ArtifactStore, Checkpoint, CheckpointStore, ClaimReference, S3Bucket, SecretReference,
-    };
+    use loop_api::run::{ArtifactStore, Checkpoint, CheckpointStore, S3Bucket, SecretReference};
     use serde_json::Value;
 
     use super::*;
 
     #[test]
-    fn credentials_of_buckets_and_the_claim_for_records_are_the_sidecars_alone() {
+    fn credentials_of_buckets_and_the_claims_of_the_user_are_the_sidecars_alone() {
         let bucket = |secret: &str| S3Bucket {
             bucket: "loops".into(),
             secret_ref: Some(SecretReference { name: secret.into() }),
@@ -63,10 +71,11 @@ mod tests {
         run.spec.artifacts.store = ArtifactStore::S3;
         run.spec.artifacts.s3 = Some(bucket("for-records"));
         run.spec.artifacts.volume = Some(ClaimReference { claim_name: "records".into() });
+        run.spec.repository.volume = Some(ClaimReference { claim_name: "sources".into() });
         let images = super::super::Images { runner: "ours", agent: "theirs", claude: None };
         let pod = super::super::pod(&run, 1, &images);
         let spec = pod.spec.expect("a spec");
-        for volume in [CHECKPOINT, ARTIFACTS, RECORDS] {
+        for volume in [CHECKPOINT, ARTIFACTS, RECORDS, REPOSITORY] {
             let with: Vec<&str> = (spec.init_containers.iter().flatten().chain(&spec.containers))
                 .filter(|container| {
                     container.volume_mounts.iter().flatten().any(|mount| mount.name == volume)
