@@ -161,12 +161,22 @@ async fn lead(
             future::join(looks_at_workers, labels).await;
         }
     };
+    // Also where nothing is there to be looked at: an operator is ready when it has seen that.
+    let listing = {
+        let stop = stop.clone();
+        async {
+            tokio::select! {
+                _ = context.seen.listed() => {}
+                () = stop => {}
+            }
+        }
+    };
     let overdue = async {
         stop.await;
         tokio::time::sleep(LAST).await;
     };
     tokio::select! {
-        ((), ()) = future::join(looks, of_workers) => None,
+        ((), (), ()) = future::join3(looks, of_workers, listing) => None,
         lost = candidate.hold() => Some(lost),
         () = overdue => {
             warn!("looks at runs that had not ended {} s after the signal are left to the next operator", LAST.as_secs());
