@@ -20,5 +20,6 @@ mod speed;
 mod stores;
 mod templates;
 mod wishes;
+mod workers;
 mod worktrunk;
 mod writes;

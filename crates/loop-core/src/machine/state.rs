@@ -254,11 +254,7 @@ impl State {
             Event::WorktreeRemoved { status, message } => {
                 self.cleanup = Some((status.clone(), message.clone()));
             }
-            Event::RunReset => {
-                self.reset = true;
-                self.analysing = false;
-                self.cleanup = Some(("reset".into(), String::new()));
-            }
+            Event::RunReset => self.give_up(),
             Event::PostmortemStart { .. } => self.analysing = true,
             Event::PostmortemEnd(postmortem) => {
                 self.analysing = false;
@@ -270,6 +266,12 @@ impl State {
             | Event::LeaseExpired { .. } => {}
         }
         Ok(())
+    }
+
+    fn give_up(&mut self) {
+        self.reset = true;
+        self.analysing = false;
+        self.cleanup = Some(("reset".into(), String::new()));
     }
 
     fn start_step(&mut self, ts: i64, step: OpenStep) {

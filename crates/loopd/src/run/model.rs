@@ -39,6 +39,7 @@ const FAULTS: u8 = 2;
 const ROUNDS: u8 = 40;
 
 /// What the API server has of the run.
+#[allow(clippy::struct_excessive_bools, reason = "they are independent facts")]
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Run {
     attempt: u8,
@@ -52,6 +53,7 @@ struct Run {
 }
 
 /// A pod as it is, and as its node tells.
+#[allow(clippy::struct_excessive_bools, reason = "they are independent facts")]
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Attempt {
     /// Its processes are alive.
@@ -82,7 +84,7 @@ struct World {
     ahead: u8,
     run: Run,
     /// What an operator has seen of the pod, and may act on much later, unless somebody has written the run meanwhile.
-    read: Option<Option<View>>,
+    read: Option<Old>,
     pods: Vec<Attempt>,
     faults: u8,
     /// Attempts whose report was taken, as bits.
@@ -259,6 +261,13 @@ fn attempt(pod: usize) -> u8 {
     u8::try_from(pod + 1).expect("a few")
 }
 
+/// A look that was taken a while ago, with the pod that was there then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Old(Option<View>);
+
+/// Decisions by what they were made on: run, pod, time, and whether there may be another attempt.
+type Decisions = HashMap<(Run, Option<View>, u8, bool), (Run, bool)>;
+
 /// What an operator sees of a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct View {
@@ -270,7 +279,7 @@ struct View {
 
 thread_local! {
     /// Decisions that were made before: the same is asked over and over.
-    static KNOWN: RefCell<HashMap<(Run, Option<View>, u8, bool), (Run, bool)>> = RefCell::default();
+    static KNOWN: RefCell<Decisions> = RefCell::default();
 }
 
 /// What the operator itself decides: what the run is to say, and whether its pod is to be made.
@@ -416,10 +425,10 @@ impl Model for Protocol {
             Action::Look => world.look(world.view(), PODS),
             Action::Read => {
                 world.faults += 1;
-                world.read = Some(world.view());
+                world.read = Some(Old(world.view()));
             }
             Action::LookAtOld => {
-                let view = world.read.take()?;
+                let Old(view) = world.read.take()?;
                 world.look(view, PODS);
             }
             Action::Begin(pod) => world.pods[pod].grant = Some(grant(pod)),

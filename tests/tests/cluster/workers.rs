@@ -1,0 +1,101 @@
+//! Workers of a platform team: their slots, their order, what they offer, and how they are taken out of service.
+
+use super::place::{Place, until, work};
+
+/// A worker of one namespace alone, until this is dropped.
+struct Worker<'a> {
+    place: &'a Place,
+    name: String,
+}
+
+impl<'a> Worker<'a> {
+    fn new(place: &'a Place, spec: &str) -> Self {
+        let name = format!("w-{}", place.namespace);
+        place.apply(&format!(
+            "apiVersion: agentloop.dev/v1alpha1\nkind: LoopWorker\nmetadata: {{name: {name}}}\nspec:\n  namespaceSelector: \
+             {{matchLabels: {{kubernetes.io/metadata.name: {}}}}}\n{spec}",
+            place.namespace
+        ));
+        Self { place, name }
+    }
+
+    fn patch(&self, spec: &str) {
+        let patch = format!("{{\"spec\":{spec}}}");
+        self.place.must(&["patch", "loopworker", &self.name, "--type=merge", "-p", &patch]);
+    }
+
+    /// A condition of it, as `True` or `False`.
+    fn is(&self, kind: &str) -> String {
+        let path = format!("jsonpath={{.status.conditions[?(@.type==\"{kind}\")].status}}");
+        self.place.must(&["get", "loopworker", &self.name, "-o", &path])
+    }
+}
+
+impl Drop for Worker<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            super::place::say(&self.place.kubectl(&["get", "loopworker", &self.name, "-o", "yaml"], "").1);
+        }
+        self.place.kubectl(&["delete", "loopworker", &self.name, "--ignore-not-found"], "");
+    }
+}
+
+/// Why a run waits, as a word.
+fn waits_for(place: &Place, run: &str) -> String {
+    let path = "jsonpath={.status.conditions[?(@.type==\"Admitted\")].reason}";
+    place.must(&["get", "looprun", run, "-o", path])
+}
+
+fn field(place: &Place, run: &str, path: &str) -> String {
+    place.must(&["get", "looprun", run, "-o", &format!("jsonpath={{{path}}}")])
+}
+
+#[test]
+fn runs_of_a_worker_wait_for_its_slot_and_the_most_urgent_goes_first() {
+    let Some(place) = Place::new("workers") else { return };
+    place.held_project();
+    let worker = Worker::new(
+        &place,
+        "  slots: 1\n  leaseSeconds: 45\n  queuePolicy: NewestFirst\n  capabilities: [gpu]\n",
+    );
+    until("the operator sees the worker", || worker.is("Online") == "True");
+    place.run("first", &work("first"));
+    until("its agent works", || place.log("first").contains("implementation of iteration 1 begins"));
+    assert_eq!(field(&place, "first", ".status.workerName"), worker.name);
+    assert_eq!(field(&place, "first", ".status.leaseSeconds"), "45", "the worker's");
+    assert_eq!(field(&place, "first", ".status.workspace"), "demo-git/tally");
+    // In this order, in seconds of their own.
+    for (run, more) in
+        [("older", ""), ("urgent", "  priority: 10\n"), ("newer", ""), ("asks", "  requires: [gpu, tpu]\n")]
+    {
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        place.run(run, &format!("{}{more}", work(run)));
+    }
+    for (run, reason) in
+        [("older", "SlotsFull"), ("urgent", "SlotsFull"), ("newer", "SlotsFull"), ("asks", "NoWorkerOffers")]
+    {
+        until(&format!("{run} waits"), || waits_for(&place, run) == reason);
+    }
+    let said = place.said("asks", "Admitted");
+    assert!(said.contains("tpu") && !said.contains("gpu,"), "it names what nobody offers: {said}");
+    until("the worker counts", || {
+        let count = |what: &str| place.get("loopworker", &worker.name)["status"][what].as_u64();
+        (count("active"), count("queued")) == (Some(1), Some(4))
+    });
+    place.let_go();
+    for run in ["first", "urgent", "newer", "older"] {
+        place.reaches(run, "Completed");
+    }
+    let began = |run: &str| field(&place, run, ".status.startTime");
+    let order = ["first", "urgent", "newer", "older"].map(began);
+    assert!(order.is_sorted(), "{order:?}");
+    worker.patch("{\"capabilities\":[\"gpu\",\"tpu\"]}");
+    place.reaches("asks", "Completed");
+    worker.patch("{\"drain\":{\"enabled\":true}}");
+    until("the worker drains", || worker.is("Draining") == "True");
+    place.run("late", &work("late"));
+    until("late waits", || waits_for(&place, "late") == "Draining");
+    worker.patch("{\"drain\":null}");
+    place.reaches("late", "Completed");
+    assert_eq!(field(&place, "late", ".status.workerName"), worker.name);
+}
