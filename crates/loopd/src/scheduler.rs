@@ -11,7 +11,7 @@ mod pool;
 mod refusal;
 
 pub(crate) use admissions::Admissions;
-pub(crate) use entry::{Asks, Entry, Place, Pods, Wants, entries};
+pub(crate) use entry::{Asks, Entry, Place, Pods, Wants, entries, workspace};
 pub(crate) use pass::{Pass, Share, Verdict};
 pub(crate) use pool::{Cluster, Pool};
 pub(crate) use refusal::Refusal;

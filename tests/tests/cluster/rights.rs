@@ -122,12 +122,15 @@ const OPERATOR_MAY: &[&str] = &[
     "create rolebindings.rbac.authorization.k8s.io",
     "bind clusterroles.rbac.authorization.k8s.io/agentloop-run",
     "create networkpolicies.networking.k8s.io",
+    "create events.events.k8s.io",
+    "patch events.events.k8s.io",
 ];
 
 /// Kinds that it has to do with.
-const OPERATOR_KINDS: [&str; 16] = [
+const OPERATOR_KINDS: [&str; 17] = [
     "clusterroles.rbac.authorization.k8s.io",
     "configmaps",
+    "events.events.k8s.io",
     "loopruns.agentloop.dev",
     "loopruns.agentloop.dev/finalizers",
     "loopruns.agentloop.dev/status",
@@ -164,6 +167,7 @@ fn accounts_may_do_what_they_need_and_nothing_else() {
         "get serviceaccounts",
         "get rolebindings.rbac.authorization.k8s.io",
         "deletecollection pods",
+        "get events.events.k8s.io",
         "list persistentvolumeclaims",
         "delete persistentvolumeclaims",
     ];

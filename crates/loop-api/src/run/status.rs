@@ -41,7 +41,8 @@ pub struct LoopRunStatus {
     /// On a cluster: the `LoopWorker` that took the run, whose slot it has or last had; absent where it was the operator itself.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub worker_name: String,
-    /// On a cluster: the repository, as spec.repository.url names it however it is written, such as git.example/team/app.
+    /// On a cluster: the repository, as spec.repository.url names it however it is written, such as git.example/team/app;
+    /// namespace and claim before it where it is on one.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub workspace: String,
     /// On a cluster: attempts that lost their pods since the loop last got further; absent when none did.

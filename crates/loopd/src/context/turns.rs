@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource as _, ResourceExt as _};
 use loop_api::crd::LoopRun;
-use loop_api::naming;
 use loop_api::phase::RunPhase;
 
 use super::{Context, lock};
@@ -42,7 +41,7 @@ impl Context {
         self.tidy(&mut admitted);
         let given = |worker: &str| Turn::Given {
             worker: worker.to_owned(),
-            workspace: naming::workspace(&run.spec.repository.url).into_owned(),
+            workspace: scheduler::workspace(run).into_owned(),
             lease_seconds: self.lease_seconds(worker),
         };
         if let Some(worker) = admitted.worker(&uid) {

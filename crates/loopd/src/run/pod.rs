@@ -11,9 +11,10 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSecurityContext, PodSpec, Po
 use kube::api::ObjectMeta;
 use kube::{Resource as _, ResourceExt as _};
 use loop_api::crd::LoopRun;
+use loop_api::names;
 use loop_api::run::LEASE_SECONDS;
-use loop_api::{names, naming};
 
+use crate::scheduler::workspace;
 pub(crate) use template::OURS;
 
 use crate::scheduler::Asks;
@@ -60,10 +61,7 @@ pub(crate) fn pod(run: &LoopRun, attempt: u32, images: &Images<'_>) -> Pod {
             annotations: Some(BTreeMap::from([
                 (names::ATTEMPT_ANNOTATION.into(), attempt.to_string()),
                 (names::LEASE_ANNOTATION.into(), lease.to_string()),
-                (
-                    names::WORKSPACE_ANNOTATION.into(),
-                    naming::workspace(&run.spec.repository.url).into_owned(),
-                ),
+                (names::WORKSPACE_ANNOTATION.into(), workspace(run).into_owned()),
             ])),
             labels: Some(labels(run)),
             ..metadata(run)

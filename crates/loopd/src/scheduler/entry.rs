@@ -119,7 +119,7 @@ impl<'a> Entry<'a> {
             namespace: metadata.namespace.as_deref().unwrap_or_default(),
             name: metadata.name.as_deref().unwrap_or_default(),
             created: metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second()),
-            workspace: naming::workspace(&run.spec.repository.url),
+            workspace: workspace(run),
             wants,
             place,
         }
@@ -137,6 +137,19 @@ impl<'a> Entry<'a> {
             wants: Wants::default(),
             place: Place::Holds(worker_of(pod)),
         }
+    }
+}
+
+/// The repository of a run, however that is addressed. What is on a claim is known by its claim.
+pub(crate) fn workspace(run: &LoopRun) -> Cow<'_, str> {
+    let name = naming::workspace(&run.spec.repository.url);
+    match &run.spec.repository.volume {
+        Some(volume) => {
+            let namespace = run.metadata.namespace.as_deref().unwrap_or_default();
+            let path = name.strip_prefix("file:///repository/").unwrap_or(&name);
+            format!("{namespace}/{}/{path}", volume.claim_name).into()
+        }
+        None => name,
     }
 }
 

@@ -85,6 +85,16 @@ fn a_slot_is_held_from_the_admission_until_the_pod_is_over() {
 }
 
 #[test]
+fn repositories_on_claims_of_the_same_path_are_not_the_same() {
+    let mut run = run(1, &Value::Null);
+    run.spec.repository = serde_json::from_value(json!({
+        "url": "file:///repository/app.git", "volume": {"claimName": "sources"},
+    }))
+    .expect("a repository");
+    assert_eq!(workspace(&run), "team-a/sources/app");
+}
+
+#[test]
 fn a_pod_that_its_run_has_gone_on_without_holds_a_slot_as_long_as_its_lease_may() {
     let now: Timestamp = "2026-01-01T00:10:00Z".parse().expect("a time");
     let pod = |name: &str, deleted: Option<&str>| {
