@@ -11,11 +11,12 @@ pub use queue::{QueuePolicy, QueueSettings};
 pub use spec::{
     Agent, ArtifactMode, Artifacts, Checkout, CompletionMode, Delivery, DeliveryMode, Gate, GateWhen,
     LOG_DIR, Limits, LoopRunSpec, LoopSettings, MergeStrategy, Postmortem, Protect, Provider, Repository,
-    Require, Review, SecretReference, Task, TemplateReference, WorkerReference, Worktree, WorktreeHooks,
+    Require, Review, SecretReference, Submodules, Task, TemplateReference, WorkerReference, Worktree,
+    WorktreeHooks,
 };
 pub use status::{
-    CheckpointStatus, Condition, LEASE_SECONDS, LoopRunStatus, LostAttempts, PostmortemStatus, Progress,
-    RunResult, StepSummary, UsageStatus, WorktreeStatus,
+    CheckpointStatus, Condition, Counts, LEASE_SECONDS, LoopRunStatus, LostAttempts, ModelUsage,
+    PostmortemStatus, Progress, RunResult, StepSummary, UsageStatus, WorktreeStatus,
 };
 pub use store::{ArtifactStore, ClaimReference, S3Bucket};
 
@@ -84,7 +85,7 @@ impl<'a> List<'a> {
 }
 
 /// Whether a field says nothing: what a run on this machine does not have is not written for it.
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 

@@ -2,12 +2,17 @@
 
 use loop_api::phase::RunPhase;
 use loop_api::run::{
-    API_VERSION, Condition, KIND, LoopRun, LoopRunStatus, Metadata, PostmortemStatus, Progress, RunResult,
-    UsageStatus, WorktreeStatus, condition_reason, rfc3339,
+    API_VERSION, Condition, KIND, LoopRun, LoopRunStatus, Metadata, ModelUsage, PostmortemStatus, Progress,
+    RunResult, UsageStatus, WorktreeStatus, condition_reason, rfc3339,
 };
+use loop_api::usage::Usage;
 
 use crate::machine::State;
 use crate::store::RunDir;
+
+/// Models of which a status tells, and characters of the name of one.
+const MOST_MODELS: usize = 16;
+const MODEL_NAME: usize = 255;
 
 /// The object of a run; `alive` says whether an engine has it right now, `waiting` what that one waits for.
 pub fn loop_run(state: &State, run: &RunDir, alive: bool, waiting: Option<&str>) -> Option<LoopRun> {
@@ -24,6 +29,7 @@ pub fn loop_run(state: &State, run: &RunDir, alive: bool, waiting: Option<&str>)
             last_event_time: rfc3339(state.last_ms),
         },
         usage: usage(state),
+        counts: state.counts,
         worktree: state.worktree.as_ref().map(|facts| WorktreeStatus {
             provider: facts.provider.clone(),
             path: facts.worktree_path.clone(),
@@ -82,7 +88,22 @@ fn usage(state: &State) -> Option<UsageStatus> {
         cost_usd: state.usage.cost_usd(),
         source: "reported".into(),
         incomplete: state.usage.incomplete,
+        models: models(&state.usage),
     })
+}
+
+fn models(usage: &Usage) -> Vec<ModelUsage> {
+    let mut models: Vec<ModelUsage> = usage
+        .models
+        .iter()
+        .map(|(model, tokens)| ModelUsage {
+            model: model.chars().take(MODEL_NAME).collect(),
+            tokens: tokens.total(),
+        })
+        .collect();
+    models.sort_by_key(|model| std::cmp::Reverse(model.tokens));
+    models.truncate(MOST_MODELS);
+    models
 }
 
 /// Tasks done and in all, on the run branch; before the first implementation those of the base plan.

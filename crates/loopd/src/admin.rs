@@ -102,7 +102,11 @@ async fn ready(Shared(state): Shared<Arc<State>>) -> (StatusCode, &'static str) 
 
 async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
     let (leads, census) = match state.stage() {
-        Stage::Leads(context) => (true, context.seen.synced().then(|| context.census())),
+        Stage::Leads(context) if context.seen.synced() => {
+            context.count();
+            (true, Some(context.census()))
+        }
+        Stage::Leads(_) => (true, None),
         Stage::Starts | Stage::StandsBy => (false, None),
     };
     match state.metrics.text(leads, census.as_ref()) {

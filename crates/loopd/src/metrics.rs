@@ -1,8 +1,13 @@
 //! Numbers for Prometheus. What happens is counted; how things stand is read off the caches whenever somebody asks.
 
+mod runs;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, Method, header};
+use jiff::Timestamp;
+use loop_api::crd::LoopRun;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -11,6 +16,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::context::Census;
+use runs::Runs;
 
 /// What is counted, from the start of the process.
 pub(crate) struct Metrics {
@@ -20,6 +26,9 @@ pub(crate) struct Metrics {
     watch_errors: Counter,
     writes: Family<Write, Counter>,
     blocked: Family<Reason, Counter>,
+    waited: Histogram,
+    leases_expired: Counter,
+    runs: Runs,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -66,10 +75,17 @@ impl Metrics {
         let blocked = Family::default();
         let help = "Runs that began to wait for a slot, or to wait for another reason";
         registry.register("queue_blocked", help, blocked.clone());
+        let waited = Histogram::new(exponential_buckets(0.05, 3.0, 13));
+        let help = "Time that a run waited for its slot, each time that it was given one";
+        registry.register_with_unit("queue_wait", help, Unit::Seconds, waited.clone());
+        let leases_expired = Counter::default();
+        let help = "Attempts that were lost without a word, so that their lease has to run out";
+        registry.register("lease_expired", help, leases_expired.clone());
+        let runs = Runs::new(&mut registry, Timestamp::now());
         for result in ["ok", "error"] {
             let _ = looks.get_or_create(&Look { result });
         }
-        Self { registry, looks, duration, watch_errors, writes, blocked }
+        Self { registry, looks, duration, watch_errors, writes, blocked, waited, leases_expired, runs }
     }
 
     /// Counts a look at a run.
@@ -81,6 +97,21 @@ impl Metrics {
     /// Counts a run that begins to wait for this reason.
     pub(crate) fn blocked(&self, reason: &'static str) {
         self.blocked.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// Counts a run that is given a slot after so much time.
+    pub(crate) fn admitted(&self, waited: Duration) {
+        self.waited.observe(waited.as_secs_f64());
+    }
+
+    /// Counts an attempt whose lease has to run out.
+    pub(crate) fn lease_expired(&self) {
+        self.leases_expired.inc();
+    }
+
+    /// Counts what is new in all runs.
+    pub(crate) fn count<'a>(&self, runs: impl Iterator<Item = &'a LoopRun>) {
+        self.runs.count(runs);
     }
 
     /// Counts an error of a watch.
@@ -131,6 +162,11 @@ impl Metrics {
         text::encode_eof(&mut out)?;
         Ok(out)
     }
+}
+
+/// What a lock guards is whole after every step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn as_i64(count: usize) -> i64 {

@@ -131,10 +131,14 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
             .flat_map(|status| &status.conditions)
             .find(|said| said.kind == status::RECONCILING);
         let message = waits.map_or("the pod of the run may still be at work", |said| &said.message);
+        context.metrics.lease_expired();
         // The status says the same.
         if let Err(error) = apply::lease_expired(&context.client, &run, message).await {
             warn!(%error, "an event could not be written");
         }
+    }
+    if decision.status.attempt > before.attempt {
+        context.metrics.admitted(standing::waited(&run, &before, now));
     }
     if let Turn::Refused { gap, .. } = &turn
         && before.reason(ADMITTED) != Some(gap.reason)

@@ -124,6 +124,20 @@ pub struct Checkout {
     /// before them stays in the commits as it is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sparse_paths: Vec<String>,
+    /// What agent, reviewer and gates find in the folders of submodules.
+    #[serde(skip_serializing_if = "is_default")]
+    pub submodules: Submodules,
+}
+
+/// What is in the folders of submodules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+pub enum Submodules {
+    /// Nothing.
+    #[default]
+    None,
+    /// Their files, and those of their own submodules, at the commits that the base commit names. Agents cannot change them.
+    Recursive,
 }
 
 /// A Secret in the namespace of the run.

@@ -59,6 +59,9 @@ pub struct LoopRunStatus {
     /// What the agents used; absent when none of them reports it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<UsageStatus>,
+    /// What happened in it so far, as numbers.
+    #[serde(skip_serializing_if = "is_default")]
+    pub counts: Counts,
     /// Branch and worktree; absent until they are made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worktree: Option<WorktreeStatus>,
@@ -99,6 +102,37 @@ pub struct UsageStatus {
     pub source: String,
     /// Processes that ended before they said what they used; with any, the numbers are lower bounds.
     pub incomplete: u32,
+    /// Tokens by model, as the CLIs name them: those of which most were used.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<ModelUsage>,
+}
+
+/// What was used of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct ModelUsage {
+    /// Its name.
+    pub model: String,
+    /// Tokens of all kinds.
+    pub tokens: u64,
+}
+
+/// What happened in a run, over all of its attempts and retries (SCH-28).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct Counts {
+    /// Verifications in which all gates passed; the baseline is none.
+    pub verifications_passed: u32,
+    /// Verifications in which one did not.
+    pub verifications_failed: u32,
+    /// Prompts that the watchdog had rewritten.
+    pub rewrites: u32,
+    /// Steps that were begun once more in the same iteration.
+    pub step_retries: u32,
+    /// Milliseconds that branch and worktree took; 0 before they are made.
+    pub worktree_ms: u64,
 }
 
 /// An agent's opinion of an ended run.

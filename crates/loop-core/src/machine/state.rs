@@ -5,7 +5,7 @@ use loop_api::journal::{
     WorktreeFacts,
 };
 use loop_api::phase::{ExitReason, RunPhase, StepPhase, WatchdogAction, WatchdogSignal};
-use loop_api::run::{Limits, LoopRunSpec, StepSummary};
+use loop_api::run::{Counts, Limits, LoopRunSpec, StepSummary};
 use loop_api::usage::Usage;
 
 use super::agents::{OpenAgent, Session};
@@ -129,6 +129,8 @@ pub struct State {
     pub program: String,
     /// What the agents of all steps used.
     pub usage: Usage,
+    /// What happened so far.
+    pub counts: Counts,
     /// Cost in billionths of a dollar, and tokens, used before the run was last tried again.
     pub used_before: (u64, u64),
     /// Whether the user gave the ended run up.
@@ -183,6 +185,7 @@ impl State {
             }
             Event::StepStarted { step_id, phase, iteration, attempt, clean } => {
                 self.attempt = *attempt;
+                self.counts.step_retries += u32::from(*attempt > 1);
                 let step =
                     OpenStep { id: step_id.clone(), phase: *phase, iteration: *iteration, clean: *clean };
                 self.start_step(ts, step);
@@ -228,6 +231,7 @@ impl State {
             Event::WatchdogDecision { signal, action, rewrite_count } => {
                 self.current.watched = Some((*signal, *action));
                 self.rewrites = *rewrite_count;
+                self.counts.rewrites += u32::from(*action == WatchdogAction::Rewrite);
             }
             Event::IterationFinished { .. } => self.current.finished = true,
             Event::RunCompleted { verified, .. } => {
@@ -375,6 +379,8 @@ impl State {
                 self.baseline = Some(verified.clone());
             }
             Outcome::Verified(verified) => {
+                self.counts.verifications_passed += u32::from(verified.passed());
+                self.counts.verifications_failed += u32::from(!verified.passed());
                 self.failed_verifications = if state == "failed" { self.failed_verifications + 1 } else { 0 };
                 self.current.verified = Some(verified.clone());
             }
@@ -384,6 +390,7 @@ impl State {
                     self.step_failure = Some((phase, reason.clone(), message.clone()));
                 }
             }
+            Outcome::Done if phase == Some(StepPhase::Prepare) => self.counts.worktree_ms = duration_ms,
             Outcome::Done => {}
         }
     }

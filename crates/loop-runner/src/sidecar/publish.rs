@@ -18,8 +18,8 @@ use serde_json::{Map, Value, json};
 use super::Whose;
 
 /// Fields of the status that are the sidecar's.
-const FIELDS: [&str; 8] =
-    ["progress", "usage", "worktree", "result", "summary", "postmortem", "steps", "artifactsPath"];
+const FIELDS: [&str; 9] =
+    ["progress", "usage", "counts", "worktree", "result", "summary", "postmortem", "steps", "artifactsPath"];
 /// Those that say that a run has ended.
 const LAST: [&str; 3] = ["result", "summary", "postmortem"];
 /// Bytes of both `ConfigMaps` together (design section 2, 10).

@@ -102,6 +102,12 @@ impl Context {
         })
     }
 
+    /// Counts what is new in runs, for who asks for the metrics.
+    pub(crate) fn count(&self) {
+        let runs = self.seen.runs.state();
+        self.metrics.count(readable(&runs));
+    }
+
     /// Counts runs and slots, as last seen.
     pub(crate) fn census(&self) -> Census {
         let mut admitted = lock(&self.admitted);

@@ -7,7 +7,7 @@ use loop_api::crd::LoopRun;
 use loop_api::phase::{ExitReason, RunPhase};
 use loop_api::run::{LoopRunStatus, LostAttempts, RunResult, RunState};
 
-use super::status::{ADMITTED, clip};
+use super::status::{ADMITTED, Owned, clip};
 
 /// Attempts in a row that may be lost in one iteration, before the run is given up.
 pub(crate) const MOST_LOST: u32 = 10;
@@ -111,6 +111,13 @@ pub(crate) fn one_more(status: &LoopRunStatus, keeps: bool, message: &str) -> Lo
     LostAttempts { attempts: before.saturating_add(1), iteration, message: clip(message) }
 }
 
+/// How long a run that is given a slot `now` has waited for it: since it was made, or since its last attempt was over.
+pub(crate) fn waited(run: &LoopRun, before: &Owned, now: Timestamp) -> Duration {
+    let made = || run.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let since = if before.attempt == 0 { made() } else { before.missing_since(ADMITTED) };
+    since.and_then(|since| Duration::try_from(now.duration_since(since)).ok()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -126,6 +133,27 @@ mod tests {
         let mut run = run(1, status);
         change(&mut run);
         of(&run, now())
+    }
+
+    #[test]
+    fn a_wait_begins_with_the_run_and_after_that_with_the_end_of_its_last_attempt() {
+        let waited = |status: &Value| {
+            let mut run = run(1, status);
+            run.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+                "2026-01-01T00:00:00Z".parse().expect("a time"),
+            ));
+            let before = run.status.as_ref().map(Owned::of).unwrap_or_default();
+            super::waited(&run, &before, now()).as_secs()
+        };
+        let admitted = |attempt: u32, status: &str| {
+            let at = "2026-01-01T00:09:30Z";
+            let said = json!({"type": "Admitted", "status": status, "reason": "R", "message": "", "lastTransitionTime": at});
+            json!({"attempt": attempt, "conditions": [said]})
+        };
+        assert_eq!(waited(&Value::Null), 600);
+        assert_eq!(waited(&admitted(0, "False")), 600);
+        assert_eq!(waited(&admitted(1, "False")), 30);
+        assert_eq!(waited(&admitted(1, "True")), 0, "it did not wait");
     }
 
     #[test]

@@ -84,6 +84,8 @@ const MOST: &[(&str, u64)] = &[
     ("status.progress.step", 63),
     ("status.usage.costUSD", 40),
     ("status.usage.source", 63),
+    ("status.usage.models", 16),
+    ("status.usage.models[].model", 255),
     ("status.result.exitReason", 63),
     ("status.result.message", 4096),
     ("status.postmortem.message", 4096),
