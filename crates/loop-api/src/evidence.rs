@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::journal::GateOutcome;
-use crate::run::Protect;
+use crate::run::{Protect, Submodules};
 use crate::usage::Usage;
 
 /// `_type` of an in-toto statement, version 1.
@@ -70,6 +70,9 @@ pub struct Predicate {
     /// Folders that the gates had before them; none = all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub folders: Vec<String>,
+    /// What was in the folders of submodules, whose commits are in the trees.
+    #[serde(default, skip_serializing_if = "crate::run::is_default")]
+    pub submodules: Submodules,
     /// Gates of the grant with their "before".
     pub gates: Vec<GateEvidence>,
     /// Tasks done and in all.

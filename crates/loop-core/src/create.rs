@@ -193,7 +193,7 @@ fn ready(store: &Store, request: &Request) -> Result<Ready, Error> {
 
     let mut warnings = config.warnings;
     warnings.extend(notes);
-    warnings.extend(preflight::remarks(&user, &base)?);
+    warnings.extend(preflight::remarks(&user, &spec, &base)?);
     let prompt_file = config.prompt_file.clone().unwrap_or_else(|| PROMPT_FILE.into());
     if config.prompt_file.is_some() && preflight::file(&user, &base.commit, &prompt_file)?.is_none() {
         warnings

@@ -29,4 +29,10 @@ pub trait Remote: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// A sentence, when the remote cannot be reached or refuses.
     fn push(&self, push: &Push) -> Result<Pushed, String>;
+
+    /// Gets the files of the submodules of a commit, and of theirs, to [`Store::submodules`](crate::store::Store::submodules).
+    ///
+    /// # Errors
+    /// A sentence, when one of them cannot be had.
+    fn submodules(&self, commit: &str) -> Result<(), String>;
 }

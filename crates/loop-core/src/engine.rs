@@ -35,6 +35,7 @@ use std::time::{Duration, Instant};
 
 use loop_api::journal::{Created, Event, Outcome, Record, WorktreeFacts};
 use loop_api::phase::{ExitReason, RunPhase, StepPhase};
+use loop_api::run::Submodules;
 
 use crate::control::{Control, Signals, Stop};
 use crate::delivery::Remote;
@@ -224,6 +225,7 @@ pub struct Engine<'a> {
     gate: Option<Side>,
     base: Option<analysis::Base>,
     restore: bool,
+    submodules_are_here: bool,
     published: Option<Instant>,
     observer: &'a mut dyn Observer,
 }
@@ -263,6 +265,8 @@ impl<'a> Engine<'a> {
             marker: uid.to_owned(),
             links: host.links.clone(),
             folders: far::folders(&created.spec, &created.context_files),
+            submodules: (created.spec.repository.checkout.submodules == Submodules::Recursive)
+                .then(|| if host.remote.is_some() { store.submodules() } else { run.join("submodules.git") }),
         };
         let control = Control {
             signals: host.signals.clone(),
@@ -292,6 +296,7 @@ impl<'a> Engine<'a> {
             reviewer: None,
             gate: None,
             base: None,
+            submodules_are_here: false,
             published: None,
             observer,
         };

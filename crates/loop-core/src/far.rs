@@ -12,11 +12,13 @@ mod record;
 mod reports;
 mod sparse;
 mod state_folder;
+mod submodules;
 
 pub use collect::{Collected, Worktree};
 pub use container::{Container, Links};
 pub(crate) use hooks::Hooked;
 pub(crate) use sparse::folders;
+pub(crate) use submodules::borrow as borrow_submodules;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -107,6 +109,8 @@ pub struct Setting {
     pub links: Links,
     /// Folders that every side has before it; none = all.
     pub folders: Vec<String>,
+    /// Repository with the commits of submodules, readable, if their folders have their files.
+    pub submodules: Option<PathBuf>,
 }
 
 /// A running side.
@@ -211,6 +215,7 @@ impl Setting {
                 self.workspace.clone(),
                 self.agent_program(),
             ];
+            readable.extend(self.submodules.clone());
             // The temp folder is masked; tools that stand there have to be shown again.
             let masked = |entry: &PathBuf| entry.starts_with("/tmp") || entry.starts_with("/var/tmp");
             readable.extend(std::env::split_paths(&self.search_path).filter(masked));

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use loop_api::evidence::{GateEvidence, Statement};
 use loop_api::journal::{GateOutcome, WorktreeFacts, sha256};
-use loop_api::run::{Gate, GateWhen, LoopRunSpec, Require};
+use loop_api::run::{Gate, GateWhen, LoopRunSpec, Require, Submodules};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::engine::{Base, run_gates};
 use crate::exec::Isolation;
-use crate::far::Setting;
-use crate::git::Trusted;
+use crate::far::{Setting, borrow_submodules};
+use crate::git::{Git, Trusted};
 use crate::machine::State;
 
 /// Why evidence cannot be replayed.
@@ -100,6 +100,12 @@ fn replay_in(statement: &Statement, place: &Place, stop: &dyn Fn() -> bool) -> R
             .push(format!("the head commit has tree {tree}, the evidence says {}", predicate.head_tree));
     }
     differences.extend(rules(&trusted, statement).map_err(failed)?);
+    let submodules =
+        (predicate.submodules == Submodules::Recursive).then(|| place.scratch.join("submodules.git"));
+    if let Some(submodules) = &submodules {
+        let tree = (&trusted, predicate.base_commit.as_str());
+        borrow_submodules(&Git::user(&place.repository), tree, submodules).map_err(Error::Refused)?;
+    }
     let path = place.environment.get("PATH").cloned().unwrap_or_default();
     let setting = Setting {
         executable: place.executable.clone(),
@@ -113,6 +119,7 @@ fn replay_in(statement: &Statement, place: &Place, stop: &dyn Fn() -> bool) -> R
         marker: format!("replay-{}", predicate.run),
         links: crate::far::Links::default(),
         folders: predicate.folders.clone(),
+        submodules,
     };
     let gates: Vec<Gate> = predicate.gates.iter().map(gate).collect();
     let logs = place.scratch.join("logs");
@@ -144,11 +151,12 @@ fn replay_in(statement: &Statement, place: &Place, stop: &dyn Fn() -> bool) -> R
 /// The rules of the grant that need no gate, on the commits themselves.
 fn rules(trusted: &Trusted, statement: &Statement) -> Result<Vec<String>, String> {
     let predicate = &statement.predicate;
-    let spec = LoopRunSpec {
+    let mut spec = LoopRunSpec {
         gates: predicate.gates.iter().map(gate).collect(),
         protect: predicate.protect.clone(),
         ..LoopRunSpec::default()
     };
+    spec.repository.checkout.submodules = predicate.submodules;
     let facts = WorktreeFacts {
         base_commit: predicate.base_commit.clone(),
         spec_path: predicate.spec_path.clone(),

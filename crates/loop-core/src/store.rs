@@ -91,6 +91,12 @@ impl Store {
         let key = sha256(workspace_root.as_os_str().as_encoded_bytes());
         self.root.join("repos").join(format!("{}.git", &key[..16]))
     }
+
+    /// The bare repository with the commits of submodules, on a cluster: beside the engine's own, where every side can read
+    /// it.
+    pub fn submodules(&self) -> PathBuf {
+        self.root.join("repos/submodules.git")
+    }
 }
 
 impl RunDir {

@@ -17,6 +17,10 @@ use crate::place::Place;
 const LOOK: Duration = Duration::from_millis(100);
 /// Longest wait for a push. The sidecar gives up before, so that nothing is pushed that nobody waits for any more.
 const PUSH_TIME: Duration = Duration::from_secs(1800);
+/// Longest wait for submodules: some of them may be as large as repositories get.
+const FETCH_TIME: Duration = Duration::from_secs(3600);
+/// What is said of a reply that fits no question.
+const OTHER: &str = "the sidecar answered another question";
 /// Largest file of either kind that is read.
 const MOST: u64 = 16 << 20;
 
@@ -26,6 +30,8 @@ const MOST: u64 = 16 << 20;
 pub enum Wanted {
     /// A branch of the remote is to move.
     Push(Push),
+    /// The submodules of a commit are to be fetched.
+    Submodules(String),
     /// The loop is over: everything is to be published.
     Ended,
 }
@@ -36,9 +42,11 @@ pub enum Wanted {
 pub enum Answer {
     /// A push.
     Pushed(Pushed),
+    /// Submodules.
+    Fetched,
     /// All is published.
     Published,
-    /// Neither; a sentence says why.
+    /// None of these; a sentence says why.
     Failed(String),
 }
 
@@ -127,7 +135,15 @@ impl Remote for Mailbox {
         match self.ask(&Wanted::Push(push.clone()), PUSH_TIME)? {
             Answer::Pushed(pushed) => Ok(pushed),
             Answer::Failed(reason) => Err(reason),
-            Answer::Published => Err("the sidecar answered another question".into()),
+            Answer::Fetched | Answer::Published => Err(OTHER.into()),
+        }
+    }
+
+    fn submodules(&self, commit: &str) -> Result<(), String> {
+        match self.ask(&Wanted::Submodules(commit.to_owned()), FETCH_TIME)? {
+            Answer::Fetched => Ok(()),
+            Answer::Failed(reason) => Err(reason),
+            Answer::Pushed(_) | Answer::Published => Err(OTHER.into()),
         }
     }
 }
@@ -184,6 +200,7 @@ mod tests {
                     let answer = match &request.what {
                         Wanted::Push(push) if push.expected.is_none() => Answer::Pushed(Pushed::Done),
                         Wanted::Push(_) => Answer::Failed("no".into()),
+                        Wanted::Submodules(_) => Answer::Fetched,
                         Wanted::Ended => Answer::Published,
                     };
                     other.reply(request.id, &answer).unwrap();

@@ -14,6 +14,7 @@ mod lease;
 pub mod publish;
 mod serve;
 mod stored;
+mod submodules;
 mod wish;
 
 use std::time::{Duration, Instant};
@@ -141,8 +142,9 @@ pub async fn run(place: &Place, whose: &Whose) -> Result<()> {
     }
     replace_file(&place.object(), &serde_json::to_vec(&plain)?)?;
     let found = std::fs::metadata(run.journal()).map_or(0, |facts| facts.len());
+    let found = Some(found).filter(|_| first);
     let mut sidecar =
-        Sidecar::new(origin, run.clone(), publisher, (keep, artifacts), Some(found).filter(|_| first));
+        Sidecar::new(origin, (run.clone(), store.submodules()), publisher, (keep, artifacts), found);
     let identity = (whose.name.clone(), whose.uid.clone());
     let wishes = tokio::spawn(wish::follow(sidecar.runs(), identity, run, limits, held));
     replace_file(&place.ready(), b"")?;

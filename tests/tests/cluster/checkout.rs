@@ -159,3 +159,49 @@ cp -r hooks ../hooks && git config core.hooksPath /repository/team/hooks && git 
     until("the pods have left the volume", || place.pods_of("again").is_empty());
     place.must(&["delete", "pvc", "sources", "--wait=false"]);
 }
+
+/// Gives the repository a submodule, which has one of its own. They lie below it, as its server serves nothing else.
+const SUBMODULES: &str = "set -eu; cd /tmp; export HOME=/tmp
+git config --global user.name T; git config --global user.email t@localhost; git config --global protocol.file.allow always
+for name in deep lib; do git init -q -b main $name; echo $name >$name/file; done
+git -C deep add -A; git -C deep commit -qm deep; git clone -q --bare deep deep.git
+cd lib; git add -A; git submodule --quiet add /tmp/deep.git deep; git config -f .gitmodules submodule.deep.url ./deep.git
+git add -A; git commit -qm lib; git clone -q --bare . /srv/git/tally.git/lib.git; mv /tmp/deep.git /srv/git/tally.git/lib.git/; cd ..
+git clone -q /srv/git/tally.git; cd tally; git submodule --quiet add /srv/git/tally.git/lib.git libs/a
+git config -f .gitmodules submodule.libs/a.url ./lib.git; git add -A; git commit -qm submodule; git push -q origin main";
+
+#[test]
+fn submodules_have_their_files_and_stay_where_the_base_commit_has_them() {
+    let Some(place) = Place::new("submodules") else { return };
+    place.project_that(
+        "grep -q lib libs/a/file && grep -q deep libs/a/deep/file || exit 9
+echo changed >>libs/a/file
+case $(git symbolic-ref --short HEAD)$(ls one.txt 2>/dev/null) in run/moved) git update-index --cacheinfo \"160000,$(git rev-parse HEAD),libs/a\"; git commit -qm moved; esac
+[ ! -e one.txt ] || until git ls-remote --exit-code git://demo-git/tally.git refs/tags/go >/dev/null; do sleep 1; done",
+    );
+    place.must(&["exec", "demo-git", "--", "sh", "-c", SUBMODULES]);
+    let repository = "url: \"git://demo-git/tally.git\", checkout: {depth: 1, submodules: Recursive}";
+    let gate = "sh check.sh && grep -q lib libs/a/file && grep -q deep libs/a/deep/file";
+    let apply = |name: &str, gate: &str| place.apply(&on(name, repository, "").replace("sh check.sh", gate));
+    apply("kept", gate);
+    apply("moved", "sh check.sh");
+    until("work of the first iteration is on the remote", || {
+        place.git(&["for-each-ref", "refs/heads/run/kept"]) != ""
+            && place.log("kept").contains("implementation of iteration 2 begins")
+    });
+    let pod = place.get("looprun", "kept")["status"]["podName"].as_str().unwrap_or_default().to_owned();
+    place.must(&["delete", "pod", &pod, "--force", "--grace-period=0"]);
+    place.let_go();
+    place.reaches("kept", "Completed");
+    let status = place.get("looprun", "kept")["status"].clone();
+    assert_eq!(status["attempt"], 2, "{status}");
+    let changed = place.git(&["diff", "--name-only", "main", "agent/kept"]);
+    let changed: Vec<&str> = changed.lines().collect();
+    assert_eq!(
+        changed,
+        ["one.txt", "specs/planning/files-plan.md", "two.txt"],
+        "what an agent does in them is no part"
+    );
+    says(&place, "moved", "Failed", "libs/a");
+    assert_eq!(place.git(&["for-each-ref", "refs/heads/agent/moved"]), "", "nothing of it was delivered");
+}

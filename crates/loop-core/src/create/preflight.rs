@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use loop_api::naming;
-use loop_api::run::LoopRunSpec;
+use loop_api::run::{LoopRunSpec, Submodules};
 use loop_api::spec_file::{self, SpecHead};
 
 use super::{Error, MOST_PROMPT, Request};
@@ -331,7 +331,7 @@ pub(super) fn folders(user: &Git, spec: &LoopRunSpec, base: &Base) -> Result<(),
 }
 
 /// What of the base commit is not before the sides as it would be in a clone of the user's.
-pub(super) fn remarks(user: &Git, base: &Base) -> Result<Vec<String>, Error> {
+pub(super) fn remarks(user: &Git, spec: &LoopRunSpec, base: &Base) -> Result<Vec<String>, Error> {
     let mut remarks = Vec::new();
     let attributes = ["grep", "-l", "-F", "filter=lfs", &base.commit, "--", ":(glob)**/.gitattributes"];
     // An exit code of 1 says that there is none.
@@ -342,10 +342,11 @@ pub(super) fn remarks(user: &Git, base: &Base) -> Result<Vec<String>, Error> {
             base.branch
         ));
     }
-    if !mode(user, &base.commit, ".gitmodules")?.is_empty() {
+    let submodules = spec.repository.checkout.submodules;
+    if submodules == Submodules::None && !mode(user, &base.commit, ".gitmodules")?.is_empty() {
         remarks.push(format!(
-            "{} has submodules, whose folders are empty for gates and reviewer, and on a cluster for the agent too; have \
-             what they read in the repository itself, or fetched by a gate's command",
+            "{} has submodules, whose folders are empty for gates and reviewer, and on a cluster for the agent too; set \
+             repository.checkout.submodules: Recursive to have their files there",
             base.branch
         ));
     }

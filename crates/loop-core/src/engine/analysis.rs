@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use loop_api::checklist::{self, Plan, Task};
 use loop_api::journal::{Implemented, PlanFacts, Violation, WorktreeFacts, sha256};
-use loop_api::run::LoopRunSpec;
+use loop_api::run::{LoopRunSpec, Submodules};
 
 use crate::git::{Error, Trusted};
 use crate::protect::{self, Change, ChangeStatus, Rules};
@@ -38,9 +38,15 @@ impl Base {
         let commit = facts.base_commit.clone();
         let plan = Plan::parse(&text(trusted, &commit, &facts.plan_path).unwrap_or_default());
         let listed = plan.listed_files();
-        let files: BTreeSet<String> = trusted
-            .list(&commit)
-            .map_err(|error| error.to_string())?
+        let listing = trusted.list(&commit).map_err(|error| error.to_string())?;
+        let mut protected = spec.protect.paths.clone();
+        if spec.repository.checkout.submodules == Submodules::Recursive {
+            // What agents have before them of a submodule is what the base commit names, and so is what gates have.
+            let submodules = listing.iter().filter(|(_, mode, _)| mode == "160000");
+            protected.extend(submodules.map(|(path, ..)| globset::escape(path)));
+            protected.push(".gitmodules".into());
+        }
+        let files: BTreeSet<String> = listing
             .into_iter()
             // A link is read as the text of its target, and so leads to the script behind it.
             .filter(|(_, mode, _)| mode.starts_with("100") || mode == "120000")
@@ -54,7 +60,7 @@ impl Base {
             &commands,
             &|path| files.contains(path),
             &|path| text(trusted, &commit, path),
-            &spec.protect.paths,
+            &protected,
             &spec.protect.allow,
             &listed,
         )

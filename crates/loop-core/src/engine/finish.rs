@@ -121,6 +121,7 @@ pub(crate) fn statement(state: &State, run: &str, protected: &str, journal_head:
             plan_path: facts.plan_path.clone(),
             protect: created.spec.protect.clone(),
             folders: crate::far::folders(&created.spec, &created.context_files),
+            submodules: created.spec.repository.checkout.submodules,
             gates,
             tasks: [work.plan.done, work.plan.total],
             review: match review.map(|review| review.verdict) {

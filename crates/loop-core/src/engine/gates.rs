@@ -188,6 +188,7 @@ impl Engine<'_> {
     /// Runs the gates on a commit; a clean run starts from nothing and includes the final ones.
     pub(super) fn gates_on(&mut self, commit: &str, clean: bool, label: &str) -> Result<Gates, Halt> {
         let worktree = self.state().worktree.as_ref().map(|facts| PathBuf::from(&facts.worktree_path));
+        self.have_submodules()?;
         // Whatever the agent left alive ends before a gate begins.
         if let Some(agent) = &self.agent {
             agent.client().sweep()?;

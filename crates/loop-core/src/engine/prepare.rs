@@ -9,6 +9,7 @@ use loop_api::naming;
 use loop_api::phase::StepPhase;
 
 use super::{Engine, Finished, Halt};
+use crate::far::borrow_submodules;
 use crate::worktree::Provided;
 
 /// Branch names tried before giving up (WT-7).
@@ -129,6 +130,20 @@ impl Engine<'_> {
         facts.common_folder = worktree.text(&["rev-parse", "--path-format=absolute", "--git-common-dir"])?;
         self.furnish(provided, &facts)?;
         Ok(Some(facts))
+    }
+
+    /// Has the commits of submodules brought, if sides are to have their files.
+    pub(super) fn have_submodules(&mut self) -> Result<(), Halt> {
+        let Some(place) = self.setting.submodules.as_ref().filter(|_| !self.submodules_are_here) else {
+            return Ok(());
+        };
+        match &self.remote {
+            Some(remote) => remote.submodules(&self.created.base_commit),
+            None => borrow_submodules(&self.user, (&self.trusted, &self.created.base_commit), place),
+        }
+        .map_err(|reason| Halt::failed("run_error", reason))?;
+        self.submodules_are_here = true;
+        Ok(())
     }
 
     /// Ref that says which run made a branch; it also keeps the base commit.

@@ -21,6 +21,7 @@ impl Engine<'_> {
         }
         let facts = self.facts()?;
         let (head, snapshot) = self.state().checkpoint.clone().unwrap_or_default();
+        self.have_submodules()?;
         if self.restore {
             self.make_way(&facts)?;
         }
@@ -43,6 +44,9 @@ impl Engine<'_> {
                 self.agent.as_ref().ok_or_else(|| Halt::failed("run_error", "no agent side".into()))?;
             side.restore(&self.setting, &worktree, (&head, &snapshot))?;
             self.restore = false;
+        }
+        if let Some(side) = &self.agent {
+            side.fill_submodules(&self.setting)?;
         }
         Ok(())
     }

@@ -35,6 +35,7 @@ impl Engine<'_> {
         self.write("review-prompt.txt", text.as_bytes())?;
         let output_path = record::log_name(step.phase, step.iteration, step.attempt);
         let (adapter, _) = self.asked(step.phase)?;
+        self.have_submodules()?;
         self.reviewer = Some(self.setting.reviewer(&worktree, &work.head, adapter)?);
         let answer = self.ask_agent(&Question { step, step_id, output_path: &output_path, prompt: &text });
         self.reviewer = None;

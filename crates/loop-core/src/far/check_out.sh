@@ -1,6 +1,6 @@
 # Shows one commit in the current folder: $1 = objects of the trusted repository, $2 = commit,
 # $3 = `all`, or `tracked` to put back the commit's files beside what a gate has built, $4 = the folders that are shown,
-# a line each; none = all.
+# a line each; none = all, $5 = repository with the commits of submodules; none = their folders are empty.
 set -eu
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_DIR="$PWD/.git" GIT_WORK_TREE="$PWD"
 [ "$3" = all ] || rm -rf .git
@@ -20,3 +20,4 @@ if [ "$3" = tracked ]; then
 fi
 git -c core.hooksPath=/dev/null -c advice.detachedHead=false -c core.fsmonitor=false checkout -q -f --detach "$2" --
 [ "$3" = tracked ] || git -c core.fsmonitor=false clean -ffdq
+[ -z "$5" ] || fill_submodules "$5" "$PWD/.git/submodule.index" "$3"

@@ -1,8 +1,10 @@
 //! Checkouts of trusted commits, made on the far side so that no trusted process writes where others can.
 
+use std::path::Path;
+
 use super::{Error, Setting, Side};
 
-const CHECK_OUT: &str = include_str!("check_out.sh");
+const CHECK_OUT: &str = concat!(include_str!("submodules.sh"), include_str!("check_out.sh"));
 
 impl Side {
     /// Makes this side's folder show exactly one commit; what is ignored there stays, as a build cache.
@@ -17,7 +19,8 @@ impl Side {
 
     fn show(&self, setting: &Setting, commit: &str, what: &str) -> Result<(), Error> {
         let (objects, folders) = (setting.trusted.join("objects"), setting.folders.join("\n"));
-        let arguments = [&*objects.to_string_lossy(), commit, what, &folders];
+        let submodules = setting.submodules.as_deref().unwrap_or(Path::new("")).to_string_lossy();
+        let arguments = [&*objects.to_string_lossy(), commit, what, &folders, &submodules];
         let captured = self.helper(CHECK_OUT, &arguments, b"", &setting.search_path)?;
         if captured.outcome.success() {
             return Ok(());

@@ -142,7 +142,7 @@ fn run(place: &Place) -> Result<(i32, String), Failure> {
         Answer::Failed(reason) => {
             return Err(anyhow!("what the run came to could not be published: {reason}").into());
         }
-        Answer::Published | Answer::Pushed(_) => {}
+        Answer::Published | Answer::Pushed(_) | Answer::Fetched => {}
     }
     if ended == End::Paused {
         return Ok((names::EXIT_PAUSED, "paused; nothing is lost".into()));

@@ -68,6 +68,11 @@ impl Access {
     }
 }
 
+/// What of an address says which server it is, and as whom it is called.
+pub fn server(url: &str) -> &str {
+    if url.contains("://") { host(url) } else { url.split(':').next().unwrap_or(url) }
+}
+
 /// `ssh://` or `user@host:path`.
 fn is_ssh(url: &str) -> bool {
     url.starts_with("ssh://") || !url.contains("://")

@@ -32,13 +32,23 @@ pub struct Origin {
 impl Origin {
     /// The remote of a repository, cloned to a folder.
     pub fn new(repository: &Repository, folder: PathBuf) -> Self {
-        let Checkout { depth, sparse_paths } = repository.checkout.clone();
+        let Checkout { depth, sparse_paths, .. } = repository.checkout.clone();
         Self { url: repository.url.clone(), folder, depth, folders: sparse_paths, held: None }
     }
 
     /// Pushes only while this lease counts.
     pub(super) fn held_by(self, held: Held) -> Self {
         Self { held: Some(held), ..self }
+    }
+
+    /// Its address.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The clone.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Asks git something of the remote, in a folder.
@@ -261,6 +271,11 @@ pub(super) fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
 
 fn git_with(folder: &Path, arguments: &[&str], input: &[u8], most: usize) -> Result<Vec<u8>, String> {
     run(folder, arguments, input, most, (&Access::default(), TIME))
+}
+
+/// Runs git in a folder with what lets it into a remote.
+pub(super) fn git_to(access: &Access, folder: &Path, arguments: &[&str]) -> Result<(), String> {
+    run(folder, arguments, b"", OUTPUT, (access, TIME)).map(drop)
 }
 
 /// Runs git without the user's and the system's configuration, and never with a question.

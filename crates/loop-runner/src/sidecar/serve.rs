@@ -2,6 +2,7 @@
 //! stands.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -17,7 +18,7 @@ use super::artifacts::Artifacts;
 use super::git::Origin;
 use super::keep::Keep;
 use super::publish::{self, Publisher};
-use super::{FIRST_PAUSE, ask, wait};
+use super::{FIRST_PAUSE, ask, submodules, wait};
 use crate::mailbox::{Answer, Mailbox, Wanted};
 use crate::say;
 
@@ -41,6 +42,8 @@ const UNWRITTEN: &str = "the status could not be written";
 pub(super) struct Sidecar {
     origin: Origin,
     run: RunDir,
+    /// Where the commits of submodules go.
+    submodules: PathBuf,
     publisher: Publisher,
     /// Where its checkpoints are.
     keep: Keep,
@@ -61,7 +64,7 @@ pub(super) struct Sidecar {
 impl Sidecar {
     pub(super) fn new(
         origin: Origin,
-        run: RunDir,
+        (run, submodules): (RunDir, PathBuf),
         publisher: Publisher,
         (keep, artifacts): (Keep, Option<Artifacts>),
         found: Option<u64>,
@@ -69,6 +72,7 @@ impl Sidecar {
         Self {
             origin,
             run,
+            submodules,
             publisher,
             keep,
             artifacts,
@@ -93,6 +97,7 @@ impl Sidecar {
             for request in mailbox.open()? {
                 let answer = match &request.what {
                     Wanted::Push(push) => self.push(push).await,
+                    Wanted::Submodules(commit) => self.submodules(commit).await,
                     Wanted::Ended => self.end(PATIENCE).await.map(|()| Answer::Published),
                 };
                 let answer = answer.unwrap_or_else(|error| Answer::Failed(format!("{error:#}")));
@@ -179,6 +184,13 @@ impl Sidecar {
         }
         let pushed = ask(Some(end), || self.origin.push(push)).await;
         pushed.map(Answer::Pushed).map_err(|reason| anyhow!(reason))
+    }
+
+    async fn submodules(&self, commit: &str) -> Result<Answer> {
+        let fetched = ask(None, || submodules::fetch(&self.origin, &self.submodules, commit)).await;
+        let count = fetched.map_err(|reason| anyhow!(reason))?;
+        say(&format!("{count} submodules are at hand"));
+        Ok(Answer::Fetched)
     }
 
     /// The last that is told, in this order: the work, its record, and that the run has ended. Remote and API server may be

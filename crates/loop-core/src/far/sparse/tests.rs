@@ -86,7 +86,7 @@ impl Place {
 
     fn check_out(&self, how: &str) {
         let objects = self.at("origin/.git/objects");
-        let arguments = [objects.to_str().unwrap(), &self.git("rev-parse run"), how, FOLDERS];
+        let arguments = [objects.to_str().unwrap(), &self.git("rev-parse run"), how, FOLDERS, ""];
         self.run("checkout", include_str!("../check_out.sh"), &arguments);
     }
 
