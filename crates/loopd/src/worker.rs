@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Resource as _, ResourceExt as _};
 use loop_api::crd::LoopWorker;
 use loop_api::worker::{KIND, LoopWorkerStatus};
@@ -91,8 +92,29 @@ pub(crate) async fn reconcile(seen: Arc<GuardedWorker>, workers: Arc<Workers>) -
         Due::In(left) => Ok(Action::requeue(left)),
         Due::Now => {
             workers.write(&name, &after).await?;
+            if before.conditions.is_empty() {
+                registered(context, &seen).await;
+            }
             Ok(Action::requeue(SOON))
         }
+    }
+}
+
+/// Tells who looks at a worker that this operator gives runs to it from now on (EVT-18).
+async fn registered(context: &Context, worker: &GuardedWorker) {
+    let reporter = Reporter { controller: names::OPERATOR.into(), instance: None };
+    let event = Event {
+        type_: EventType::Normal,
+        reason: "WorkerRegistered".into(),
+        note: Some("the operator has seen the worker; its status says what it takes".into()),
+        action: "Register".into(),
+        secondary: None,
+    };
+    let recorder = Recorder::new(context.client.clone(), reporter);
+    let told = tokio::time::timeout(TIME, recorder.publish(&event, &worker.object_ref(&()))).await;
+    // The status says the same.
+    if let Ok(Err(error)) = told {
+        warn!(worker = worker.name_any(), %error, "an event could not be written");
     }
 }
 

@@ -186,7 +186,7 @@ case $(git symbolic-ref --short HEAD)$(ls one.txt 2>/dev/null) in run/moved) git
     apply("kept", gate);
     apply("moved", "sh check.sh");
     until("work of the first iteration is on the remote", || {
-        place.git(&["for-each-ref", "refs/heads/run/kept"]) != ""
+        !place.git(&["for-each-ref", "refs/heads/run/kept"]).is_empty()
             && place.log("kept").contains("implementation of iteration 2 begins")
     });
     let pod = place.get("looprun", "kept")["status"]["podName"].as_str().unwrap_or_default().to_owned();

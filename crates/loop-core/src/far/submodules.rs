@@ -43,7 +43,7 @@ pub(crate) fn borrow(user: &Git, base: (&Trusted, &str), place: &Path) -> Result
     }
     let mut stores = String::new();
     clones(&Path::new(&common).join(CLONES), 0, &mut |store| {
-        stores.push_str(&format!("{}\n", store.display()))
+        stores.push_str(&format!("{}\n", store.display()));
     });
     fs::write(place.join("objects/info/alternates"), stores)
         .map_err(|error| format!("{}: {error}", place.display()))?;

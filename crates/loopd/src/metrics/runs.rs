@@ -75,7 +75,7 @@ impl Known {
             counts: status.counts,
             tokens: usage.models.into_iter().map(|used| (used.model, used.tokens)).collect(),
             cost: usage.cost_usd.parse().unwrap_or_default(),
-            ended: status.phase.is_terminal().then(|| (status.attempt, reason)),
+            ended: status.phase.is_terminal().then_some((status.attempt, reason)),
         }
     }
 }
