@@ -18,6 +18,7 @@ mod publish;
 mod restore;
 mod review;
 mod turn;
+mod warm;
 
 pub(crate) use analysis::Base;
 use ask::account;
@@ -223,6 +224,7 @@ pub struct Engine<'a> {
     agent: Option<Side>,
     reviewer: Option<Side>,
     gate: Option<Side>,
+    warm: Option<warm::Warm>,
     base: Option<analysis::Base>,
     restore: bool,
     submodules_are_here: bool,
@@ -295,6 +297,7 @@ impl<'a> Engine<'a> {
             agent: None,
             reviewer: None,
             gate: None,
+            warm: None,
             base: None,
             submodules_are_here: false,
             published: None,
@@ -330,6 +333,8 @@ impl<'a> Engine<'a> {
         let end = self.drive_on();
         self.agent = None;
         self.gate = None;
+        // Nothing of it goes on without the engine.
+        drop(self.warmed(""));
         self.publish();
         let end = end?;
         if end == End::Ended {

@@ -123,6 +123,7 @@ pub(crate) fn run_gates(
 ) -> Result<Option<Vec<GateOutcome>>, String> {
     let side = setting.gate(None, true).map_err(|error| error.to_string())?;
     let gates: Vec<&Gate> = gates.iter().collect();
+    side.check_out(setting, commit).map_err(|error| error.to_string())?;
     let done = verify(setting, &side, commit, &gates, place, stop)?;
     Ok(done.map(|done| done.0))
 }
@@ -130,7 +131,7 @@ pub(crate) fn run_gates(
 /// Outcomes, and what the notes quote of the failing ones.
 type Ran = (Vec<GateOutcome>, Vec<FailedGate>);
 
-/// Shows a commit to the gates' side and runs them one after the other, also after a failure (RUN-41).
+/// Runs gates one after the other on a side that shows the commit, also after a failure (RUN-41).
 fn verify(
     setting: &Setting,
     side: &Side,
@@ -139,7 +140,6 @@ fn verify(
     (folder, label): (&Path, &str),
     stop: &dyn Fn() -> bool,
 ) -> Result<Option<Ran>, String> {
-    side.check_out(setting, commit).map_err(|error| error.to_string())?;
     fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
     let mut outcomes = Vec::new();
     let mut failed = Vec::new();
@@ -193,7 +193,11 @@ impl Engine<'_> {
         if let Some(agent) = &self.agent {
             agent.client().sweep()?;
         }
-        if clean || self.gate.is_none() {
+        let warm = self.warmed(commit).filter(|_| clean);
+        let shown = warm.is_some();
+        if shown {
+            self.gate = warm;
+        } else if clean || self.gate.is_none() {
             self.gate = None;
             self.gate = Some(self.setting.gate(worktree.as_deref(), clean)?);
         }
@@ -205,7 +209,10 @@ impl Engine<'_> {
         let folder = self.run.join("verify");
         let tree = self.trusted.tree(commit)?;
         let stop = || control.stop().is_some();
-        match verify(&self.setting, side, commit, &gates, (&folder, label), &stop) {
+        let verified = if shown { Ok(()) } else { side.check_out(&self.setting, commit) }
+            .map_err(|error| error.to_string())
+            .and_then(|()| verify(&self.setting, side, commit, &gates, (&folder, label), &stop));
+        match verified {
             Ok(Some((outcomes, failed))) => Ok(Gates {
                 verified: Verified { commit: commit.to_owned(), tree, clean, gates: outcomes },
                 failed,

@@ -29,6 +29,7 @@ impl Engine<'_> {
         self.trusted.import(&self.root, &self.created.base_commit, "start")?;
         let provided = self.provider()?;
         let task = WorktreeFacts { provider: provided.name().into(), ..self.base_facts()? };
+        self.warm_up(&task.base_commit);
         for attempt in 1..=MOST_BRANCHES {
             let suffix = if attempt == 1 { String::new() } else { format!("-{attempt}") };
             let prefix = &self.created.spec.worktree.run_branch_prefix;

@@ -112,6 +112,11 @@ impl Drop for Side {
 }
 
 impl Setting {
+    /// Whether the sides are containers, each with folders of its own.
+    pub(crate) fn is_contained(&self) -> bool {
+        self.containers().is_some()
+    }
+
     pub(super) fn containers(&self) -> Option<&Containers> {
         match &self.isolation {
             Isolation::Containers(containers) => Some(containers),
