@@ -41,12 +41,13 @@ impl Drop for Worker<'_> {
 }
 
 /// Why a run waits, as a word.
-fn waits_for(place: &Place, run: &str) -> String {
+pub(super) fn waits_for(place: &Place, run: &str) -> String {
     let path = "jsonpath={.status.conditions[?(@.type==\"Admitted\")].reason}";
     place.must(&["get", "looprun", run, "-o", path])
 }
 
-fn field(place: &Place, run: &str, path: &str) -> String {
+/// A field of a run, by its path.
+pub(super) fn field(place: &Place, run: &str, path: &str) -> String {
     place.must(&["get", "looprun", run, "-o", &format!("jsonpath={{{path}}}")])
 }
 
