@@ -108,9 +108,11 @@ pub enum QueuePolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Drain {
-    /// Whether it takes no new runs. Those that it has go on to their end.
+    /// Whether it takes no new runs. Those that it has go on to their end, or to the deadline.
     pub enabled: bool,
-    /// Seconds after which a run that has not ended is stopped at its last checkpoint, to go on elsewhere; absent = never.
+    /// Seconds, from when the operator has seen that the worker is drained, after which the pods of its runs are stopped.
+    /// What an agent has half done is kept as checkpoint.store of its run says, and the run goes on with another worker; one
+    /// that names this worker waits for it, and one whose checkpoint.store is None goes on here to its end. Absent = never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_seconds: Option<u32>,
 }
@@ -125,10 +127,6 @@ impl LoopWorkerSpec {
     pub fn unused(&self) -> Vec<&'static str> {
         let defaults = self.defaults.as_ref();
         let set = [
-            (
-                "spec.drain.deadlineSeconds",
-                self.drain.as_ref().is_some_and(|drain| drain.deadline_seconds.is_some()),
-            ),
             ("spec.defaults.agent", defaults.is_some_and(|defaults| defaults.agent.is_some())),
             (
                 "spec.defaults.nodeSelector",
@@ -163,19 +161,18 @@ mod tests {
         assert!(named(json!({})).is_empty());
         let used = json!({
             "namespaceSelector": {"matchLabels": {"team": "a"}}, "slots": 5, "slotsPerNamespace": 2,
-            "maxRunsPerWorkspace": 1, "queuePolicy": "NewestFirst", "capabilities": ["gpu"], "drain": {"enabled": true},
+            "maxRunsPerWorkspace": 1, "queuePolicy": "NewestFirst", "capabilities": ["gpu"], "drain": {"enabled": true, "deadlineSeconds": 60},
             "leaseSeconds": 30, "policy": {"costUSD": "5", "images": ["*"], "runtimeClassNames": ["gvisor"]},
         });
         assert!(named(used).is_empty());
         let unused = json!({
-            "drain": {"deadlineSeconds": 60}, "budgets": [{"costUSD": "5"}],
+            "budgets": [{"costUSD": "5"}],
             "repositoryCache": {"claimName": "mirrors"},
             "defaults": {"agent": {"image": "i"}, "caches": [{"name": "a", "mountPath": "/a"}], "delivery": {"mode": "None"}},
         });
         assert_eq!(
             named(unused),
             [
-                "spec.drain.deadlineSeconds",
                 "spec.defaults.agent",
                 "spec.defaults.caches",
                 "spec.defaults.delivery",

@@ -121,6 +121,7 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
         turn: &turn,
         gap: start.gap.as_ref(),
         ttl: context.settings.ttl,
+        leave: context.leave(&run),
     };
     let decision = decide(&seen, now);
     let run = write(context, &run, &before, &decision.status).await?;

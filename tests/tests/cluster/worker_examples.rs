@@ -188,13 +188,15 @@ fn drain() {
         example.does(command);
     }
     until("the one that names the worker waits", || waits_for(&place, "drain-named") == "Draining");
-    for (run, worker) in [("drain-first", "leaving"), ("drain-second", "staying")] {
-        place.reaches(run, "Completed");
-        assert_eq!(field(&place, run, ".status.workerName"), worker);
-        assert_eq!(field(&place, run, ".status.attempt"), "1");
-    }
     let drained = "jsonpath={.status.conditions[?(@.type==\"Draining\")].reason}";
     until("nothing is left", || place.must(&["get", "lw", "leaving", "-o", drained]) == "Drained");
+    example.does("kubectl get lw leaving");
+    for (run, attempt) in [("drain-first", "2"), ("drain-second", "1")] {
+        place.reaches(run, "Completed");
+        assert_eq!(field(&place, run, ".status.workerName"), "staying");
+        assert_eq!(field(&place, run, ".status.attempt"), attempt);
+        assert_eq!(field(&place, run, ".status.lost"), "", "nothing was lost");
+    }
     assert_eq!(waits_for(&place, "drain-named"), "Draining");
     example.does("kubectl patch lw leaving");
     place.reaches("drain-named", "Completed");

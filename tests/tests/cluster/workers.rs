@@ -1,5 +1,6 @@
 //! Workers of a platform team: their slots, their order, what they offer, and how they are taken out of service.
 
+use super::operator::Operator;
 use super::place::{Place, until, work};
 
 /// A worker of one namespace alone, until this is dropped.
@@ -10,7 +11,12 @@ struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     fn new(place: &'a Place, spec: &str) -> Self {
-        let name = format!("w-{}", place.namespace);
+        Self::called("w", place, spec)
+    }
+
+    /// One of several, by the begin of its name.
+    fn called(begin: &str, place: &'a Place, spec: &str) -> Self {
+        let name = format!("{begin}-{}", place.namespace);
         place.apply(&format!(
             "apiVersion: agentloop.dev/v1alpha1\nkind: LoopWorker\nmetadata: {{name: {name}}}\nspec:\n  namespaceSelector: \
              {{matchLabels: {{kubernetes.io/metadata.name: {}}}}}\n{spec}",
@@ -26,7 +32,12 @@ impl<'a> Worker<'a> {
 
     /// A condition of it, as `True` or `False`.
     fn is(&self, kind: &str) -> String {
-        let path = format!("jsonpath={{.status.conditions[?(@.type==\"{kind}\")].status}}");
+        self.condition(kind, "status")
+    }
+
+    /// A part of a condition of it.
+    fn condition(&self, kind: &str, part: &str) -> String {
+        let path = format!("jsonpath={{.status.conditions[?(@.type==\"{kind}\")].{part}}}");
         self.place.must(&["get", "loopworker", &self.name, "-o", &path])
     }
 }
@@ -99,4 +110,52 @@ fn runs_of_a_worker_wait_for_its_slot_and_the_most_urgent_goes_first() {
     worker.patch("{\"drain\":null}");
     place.reaches("late", "Completed");
     assert_eq!(field(&place, "late", ".status.workerName"), worker.name);
+}
+
+/// The drain is seen by one operator, and its deadline kept by the next.
+#[test]
+fn at_the_deadline_of_a_drain_runs_go_on_elsewhere_or_wait_or_stay() {
+    let Some(place) = Place::new("drained") else { return };
+    let operator = Operator::settled();
+    place.held_project();
+    let old = Worker::called("old", &place, "  slots: 3\n");
+    let runs = [
+        ("moves", String::new()),
+        ("named", format!("  workerRef: {{name: {}}}\n", old.name)),
+        ("stays", "  checkpoint: {store: None}\n".to_owned()),
+    ];
+    for (run, more) in &runs {
+        place.run(run, &format!("{}{more}", work(run)));
+    }
+    for (run, _) in &runs {
+        until(&format!("{run} works"), || place.log(run).contains("implementation of iteration 1 begins"));
+    }
+    let new = Worker::called("new", &place, "  slots: 3\n");
+    until("the operator sees the new worker", || new.is("Online") == "True");
+    old.patch("{\"drain\":{\"enabled\":true,\"deadlineSeconds\":15}}");
+    until("the drain is seen", || old.is("Draining") == "True");
+    let since = old.condition("Draining", "lastTransitionTime");
+    operator.scale(0);
+    operator.scale(1);
+    until("the run has moved", || field(&place, "moves", ".status.attempt") == "2");
+    let due = since.parse::<jiff::Timestamp>().expect("a time").as_second() + 15;
+    let again = place.get("looprun", "moves")["status"]["conditions"][0]["lastTransitionTime"].clone();
+    let again: jiff::Timestamp = again.as_str().and_then(|time| time.parse().ok()).expect("a time");
+    assert!(again.as_second() >= due, "{again} is before the deadline");
+    assert_eq!(field(&place, "moves", ".status.workerName"), new.name);
+    until("the one that names it waits", || waits_for(&place, "named") == "Draining");
+    until("the worker says what cannot move", || old.condition("Draining", "reason") == "RunsCannotMove");
+    assert_eq!(old.condition("Draining", "lastTransitionTime"), since);
+    place.let_go();
+    for (run, worker, attempt) in [("moves", &new, "2"), ("stays", &old, "1")] {
+        place.reaches(run, "Completed");
+        assert_eq!(field(&place, run, ".status.workerName"), worker.name, "{run}");
+        assert_eq!(field(&place, run, ".status.attempt"), attempt, "{run}");
+        assert_eq!(field(&place, run, ".status.lost"), "", "{run}");
+    }
+    until("nothing is left", || old.condition("Draining", "reason") == "Drained");
+    assert_eq!(waits_for(&place, "named"), "Draining");
+    old.patch("{\"drain\":null}");
+    place.reaches("named", "Completed");
+    assert_eq!(field(&place, "named", ".status.workerName"), old.name);
 }

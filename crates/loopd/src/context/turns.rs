@@ -6,13 +6,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource as _, ResourceExt as _};
-use loop_api::crd::LoopRun;
+use loop_api::crd::{LoopRun, LoopWorker};
 use loop_api::phase::RunPhase;
 
 use super::{Context, lock};
 use crate::run::{Gap, Guarded, Turn};
 use crate::scheduler::{self, Admissions, Cluster, Entry, Pass, Pods, Pool, Refusal, Share, Verdict, Wants};
-use crate::worker::GuardedWorker;
+use crate::worker::{self, GuardedWorker};
 
 /// How all runs together stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,10 +76,35 @@ impl Context {
 
     /// Seconds that the lease of an attempt with a worker counts.
     fn lease_seconds(&self, worker: &str) -> u32 {
-        let workers = self.seen.workers.as_ref().map_or_else(Vec::new, |(workers, _)| workers.state());
-        let named = |seen: &&Arc<GuardedWorker>| seen.meta().name.as_deref() == Some(worker);
-        let found = workers.iter().find(named).and_then(|seen| seen.0.as_ref().ok());
-        found.map_or(self.settings.own.lease_seconds, |worker| worker.spec.lease_seconds)
+        let found = self.of_worker(worker, |worker| worker.spec.lease_seconds);
+        found.unwrap_or(self.settings.own.lease_seconds)
+    }
+
+    /// When a run has to leave its worker, which is drained.
+    pub(crate) fn leave(&self, run: &LoopRun) -> Option<Timestamp> {
+        self.of_worker(&run.status.as_ref()?.worker_name, worker::deadline)?
+    }
+
+    /// What is asked of a worker that is there and can be read.
+    fn of_worker<T>(&self, name: &str, ask: impl FnOnce(&LoopWorker) -> T) -> Option<T> {
+        let (workers, _) = self.seen.workers.as_ref()?;
+        let seen = workers.get(&ObjectRef::new(name))?;
+        seen.0.as_ref().ok().map(ask)
+    }
+
+    /// Has runs looked at that have a slot of a worker: it is drained, and they may have to leave.
+    pub(crate) fn wake_holders(&self, worker: &str) {
+        let runs = self.seen.runs.state();
+        let status = |run: &&LoopRun| {
+            run.status.as_ref().is_some_and(|status| {
+                status.worker_name == worker && !status.pod_name.is_empty() && !status.phase.is_terminal()
+            })
+        };
+        for run in readable(&runs).filter(status) {
+            let named = ObjectRef::new(&run.name_any()).within(&run.namespace().unwrap_or_default());
+            // Nobody listens any more when the process ends.
+            let _ = self.wake.unbounded_send(named);
+        }
     }
 
     /// Has those looked at whose turn has come.

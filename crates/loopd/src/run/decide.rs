@@ -14,7 +14,7 @@ use super::health::{self, Health, Outcome, Stage};
 use super::standing::{self, MOST_LOST, Standing};
 use super::status::{ADMITTED, CANCELING, Owned, PAUSING, RECONCILING, said};
 pub(crate) use super::verdict::Step;
-use super::verdict::{self, GIVEN, LATER, NOT_MADE, SELDOM, Verdict};
+use super::verdict::{self, GIVEN, LATER, LEAVING, NOT_MADE, SELDOM, Verdict};
 
 /// Seconds that a canceled run has to publish what it came to.
 const CANCEL_SECONDS: i64 = 90;
@@ -45,6 +45,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) turn: &'a Turn,
     /// Seconds until the object of an ended run is deleted, where its spec does not say.
     pub(crate) ttl: Option<u32>,
+    /// When it has to leave its worker, which is drained.
+    pub(crate) leave: Option<Timestamp>,
 }
 
 /// What stands in the way of a start: a word and a sentence with what to do.
@@ -140,7 +142,7 @@ fn verdict(
         return between(seen, status, now);
     }
     match (health, before.pod_uid.is_empty()) {
-        (_, true) if seen.run.spec.state != RunState::Running => {
+        (_, true) if seen.run.spec.state != RunState::Running || has_to_leave(seen, now) => {
             Verdict::unchanged(status.phase, Step::Discard, verdict::SOON)
         }
         // The pod may be there all the same: its making is repeated until its uid is in the status.
@@ -292,15 +294,38 @@ fn follow(
             let starts = format!("pod {} starts", status.pod_name);
             let (reason, message) = trouble.unwrap_or(("PodStarting", &starts));
             let going = verdict::going(RunPhase::Pending, reason, message, Step::Nothing);
-            bounded(seen, status, going, now)
+            leaving(seen, status, bounded(seen, status, going, now), now)
         }
         Stage::Running => {
             let runs = format!("the loop runs in pod {}", status.pod_name);
             let (reason, message) = trouble.unwrap_or(("Running", &runs));
             let going = verdict::going(RunPhase::Running, reason, message, Step::Nothing);
-            bounded(seen, status, going, now)
+            leaving(seen, status, bounded(seen, status, going, now), now)
         }
     }
+}
+
+/// Whether a run has to leave its worker by now.
+fn has_to_leave(seen: &Seen<'_>, now: Timestamp) -> bool {
+    seen.leave.is_some_and(|due| due <= now)
+}
+
+/// A run whose worker is drained has until the deadline of that, unless it is about to end or rest. One that has begun and
+/// keeps no checkpoint would have to do it all again: it stays to its end.
+fn leaving(seen: &Seen<'_>, status: &Owned, verdict: Verdict, now: Timestamp) -> Verdict {
+    let moves = standing::keeps(seen.run) || verdict.phase == RunPhase::Pending;
+    let Some(due) = seen.leave.filter(|_| moves && seen.run.spec.state == RunState::Running) else {
+        return verdict;
+    };
+    let left = due.as_second() - now.as_second();
+    if left > 0 || verdict.step != Step::Nothing {
+        return Verdict { again: verdict.again.min(seconds(left.max(1))), ..verdict };
+    }
+    let worker = &status.worker_name;
+    let message = format!(
+        "LoopWorker {worker} is drained, and its deadline has passed: the loop stops, and goes on elsewhere"
+    );
+    Verdict { again: LATER, ..verdict::going(verdict.phase, LEAVING, &message, Step::Stop) }
 }
 
 /// A run under way has until its deadline, and until then or a little while to obey its user.
@@ -362,7 +387,37 @@ fn over(
             status.release();
             verdict::waiting("Waiting", "the run was paused, and is to go on", Duration::from_secs(1))
         }
+        (RunState::Running, Outcome::Lost) if status.has_reason(RECONCILING, LEAVING) => {
+            moved(seen, before, status, now)
+        }
         (RunState::Running, Outcome::Lost) => lost(seen, before, status, (reason, message), now),
+    }
+}
+
+/// An attempt that was stopped because its worker is drained: nothing was lost, so nothing counts and nothing is waited for
+/// but another worker.
+fn moved(seen: &Seen<'_>, before: &LoopRunStatus, status: &mut Owned, now: Timestamp) -> Verdict {
+    status.release();
+    status.lost = None;
+    let leased = if status.lease_expires == before.lease_expires { None } else { status.leased(now) };
+    let (worker, attempt) = (&status.worker_name, status.attempt);
+    let from = origin(seen.run, before);
+    let message = format!(
+        "attempt {attempt} was stopped because LoopWorker {worker} is drained; attempt {} {from}",
+        attempt + 1
+    );
+    verdict::waiting(LEAVING, &message, leased.unwrap_or_default().max(Duration::from_secs(1)))
+}
+
+/// What the next attempt goes on from.
+fn origin(run: &LoopRun, before: &LoopRunStatus) -> &'static str {
+    match (run.spec.checkpoint.store, before.checkpoint.is_some()) {
+        (CheckpointStore::Volume, _) => "goes on from its volume",
+        (CheckpointStore::Branch | CheckpointStore::S3, true) => "goes on from the last checkpoint",
+        (CheckpointStore::Branch | CheckpointStore::S3, false) => {
+            "begins anew, as there is no checkpoint yet"
+        }
+        (CheckpointStore::None, _) => "begins anew, as spec.checkpoint.store is None",
     }
 }
 
@@ -387,14 +442,7 @@ fn lost(
     }
     status.release();
     let leased = if status.lease_expires == before.lease_expires { None } else { status.leased(now) };
-    let from = match (store, before.checkpoint.is_some()) {
-        (CheckpointStore::Volume, _) => "goes on from its volume",
-        (CheckpointStore::Branch | CheckpointStore::S3, true) => "goes on from the last checkpoint",
-        (CheckpointStore::Branch | CheckpointStore::S3, false) => {
-            "begins anew, as there is no checkpoint yet"
-        }
-        (CheckpointStore::None, _) => "begins anew, as spec.checkpoint.store is None",
-    };
+    let from = origin(seen.run, before);
     let pause = standing::pause(lost.attempts).max(leased.unwrap_or_default());
     let after = match leased {
         Some(leased) => format!(" in {} s, when the lease of the lost one has run out", leased.as_secs()),

@@ -294,7 +294,8 @@ fn decided(run: &Run, view: Option<View>, now: u8, most: u8) -> (Run, bool) {
     let (worker, workspace) = (String::new(), String::new());
     let given = Turn::Given { worker, workspace, lease_seconds: u32::from(LEASE * UNIT) };
     let turn = if wants { given } else { Turn::Unknown };
-    let seen = Seen { run: &object, pod: pod.as_ref(), able: true, gap: None, turn: &turn, ttl: None };
+    let seen =
+        Seen { run: &object, pod: pod.as_ref(), able: true, gap: None, turn: &turn, ttl: None, leave: None };
     let decision = decide(&seen, time(now));
     let status = decision.status;
     let expires = status.lease_expires.map(|text| {

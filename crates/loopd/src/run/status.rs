@@ -133,6 +133,12 @@ impl Owned {
         Some(&self.conditions.iter().find(refused)?.reason)
     }
 
+    /// Whether a condition holds for this reason.
+    pub(crate) fn has_reason(&self, kind: &str, reason: &str) -> bool {
+        let held = |condition: &Condition| condition.kind == kind && condition.status == "True";
+        self.conditions.iter().any(|condition| held(condition) && condition.reason == reason)
+    }
+
     /// Since when a condition holds.
     pub(crate) fn since(&self, kind: &str) -> Option<Timestamp> {
         let held = |condition: &&Condition| condition.kind == kind && condition.status == "True";

@@ -14,6 +14,8 @@ pub(crate) const HARDLY: Duration = Duration::from_secs(3600);
 
 /// Reason of a run whose pod the API server refused.
 pub(crate) const NOT_MADE: &str = "PodNotMade";
+/// Reason of a run whose pod is stopped, or was, because its worker is drained.
+pub(crate) const LEAVING: &str = "WorkerDrained";
 /// Message of a run that was admitted.
 pub(crate) const GIVEN: &str = "the run has a slot";
 /// What to do about a run that ended where somebody has to put something right.

@@ -30,6 +30,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) wants: Wants<'a>,
     /// Where it stands.
     pub(crate) place: Place<'a>,
+    /// Whether it can go on in another pod.
+    pub(crate) keeps: bool,
 }
 
 /// What a run asks for.
@@ -122,6 +124,7 @@ impl<'a> Entry<'a> {
             workspace: workspace(run),
             wants,
             place,
+            keeps: standing::keeps(run),
         }
     }
 
@@ -136,6 +139,7 @@ impl<'a> Entry<'a> {
             workspace: workspace.into(),
             wants: Wants::default(),
             place: Place::Holds(worker_of(pod)),
+            keeps: true,
         }
     }
 }

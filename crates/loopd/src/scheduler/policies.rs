@@ -10,6 +10,8 @@ use super::{Entry, Pool, Refusal};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Usage<'a> {
     pub(super) active: usize,
+    /// Whether one of them cannot go on elsewhere.
+    pub(super) bound: bool,
     pub(super) namespaces: HashMap<&'a str, u32>,
     pub(super) workspaces: HashMap<&'a str, u32>,
 }
@@ -18,6 +20,7 @@ impl<'a> Usage<'a> {
     /// One more run.
     pub(super) fn add(&mut self, run: &'a Entry<'a>) {
         self.active += 1;
+        self.bound |= !run.keeps;
         *self.namespaces.entry(run.namespace).or_default() += 1;
         *self.workspaces.entry(&run.workspace).or_default() += 1;
     }

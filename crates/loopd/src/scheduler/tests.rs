@@ -29,6 +29,7 @@ pub(super) fn waits(name: &str, created: i64) -> Entry<'_> {
         workspace: "git.example/app".into(),
         wants: Wants::default(),
         place: Place::Waits,
+        keeps: true,
     }
 }
 
@@ -281,11 +282,17 @@ fn shares_tell_how_workers_stand() {
     let own = worker(json!({}));
     let cluster = Cluster::new(&own, [Pool { name: "w", spec: Some(&spec) }], [("a", &none)]);
     let picky = Entry { wants: Wants { requires: &gpu, ..Wants::default() }, ..waits("picky", 1) };
-    let entries = [holds("held", "w"), holds("own", ""), waits("one", 1), picky];
+    let stays = Entry { keeps: false, ..holds("own", "") };
+    let entries = [holds("held", "w"), stays, waits("one", 1), picky];
     let pass = Pass::new(&cluster, &entries);
-    let share =
-        |worker: &str, slots, active, queued| pass::Share { worker: worker.into(), slots, active, queued };
-    assert_eq!(pass.shares(), [share("", 3, 1, 0), share("w", 1, 1, 1)]);
+    let share = |worker: &str, slots, active, queued, bound| pass::Share {
+        worker: worker.into(),
+        slots,
+        active,
+        queued,
+        bound,
+    };
+    assert_eq!(pass.shares(), [share("", 3, 1, 0, true), share("w", 1, 1, 1, false)]);
 }
 
 #[test]
