@@ -2,20 +2,17 @@
 //!
 //! It belongs to the platform team; runs name it, or are taken by one that reaches their namespace.
 
-mod defaults;
 mod policy;
 mod selector;
 mod status;
 
-pub use defaults::TolerationOperator;
-pub use defaults::{Cache, DefaultAgent, DefaultDelivery, Defaults, Resources, Toleration, TolerationEffect};
 pub use policy::{Budget, BudgetScope, Policy};
 pub use selector::{LabelRule, LabelRuleOperator, NamespaceSelector};
 pub use status::LoopWorkerStatus;
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::{ClaimReference, LEASE_SECONDS};
+use crate::run::{ClaimReference, Defaults, LEASE_SECONDS};
 
 /// Kind of a worker.
 pub const KIND: &str = "LoopWorker";
@@ -125,21 +122,7 @@ impl LoopWorkerSpec {
 
     /// Fields that are set and that this version does not go by.
     pub fn unused(&self) -> Vec<&'static str> {
-        let defaults = self.defaults.as_ref();
         let set = [
-            ("spec.defaults.agent", defaults.is_some_and(|defaults| defaults.agent.is_some())),
-            (
-                "spec.defaults.nodeSelector",
-                defaults.is_some_and(|defaults| !defaults.node_selector.is_empty()),
-            ),
-            ("spec.defaults.tolerations", defaults.is_some_and(|defaults| !defaults.tolerations.is_empty())),
-            (
-                "spec.defaults.runtimeClassName",
-                defaults.is_some_and(|defaults| defaults.runtime_class_name.is_some()),
-            ),
-            ("spec.defaults.resources", defaults.is_some_and(|defaults| defaults.resources.is_some())),
-            ("spec.defaults.caches", defaults.is_some_and(|defaults| !defaults.caches.is_empty())),
-            ("spec.defaults.delivery", defaults.is_some_and(|defaults| defaults.delivery.is_some())),
             ("spec.budgets", !self.budgets.is_empty()),
             ("spec.repositoryCache", self.repository_cache.is_some()),
         ];
@@ -163,22 +146,12 @@ mod tests {
             "namespaceSelector": {"matchLabels": {"team": "a"}}, "slots": 5, "slotsPerNamespace": 2,
             "maxRunsPerWorkspace": 1, "queuePolicy": "NewestFirst", "capabilities": ["gpu"], "drain": {"enabled": true, "deadlineSeconds": 60},
             "leaseSeconds": 30, "policy": {"costUSD": "5", "images": ["*"], "runtimeClassNames": ["gvisor"]},
+            "defaults": {"agent": {"image": "i"}, "delivery": {"mode": "None"}},
         });
         assert!(named(used).is_empty());
         let unused = json!({
-            "budgets": [{"costUSD": "5"}],
-            "repositoryCache": {"claimName": "mirrors"},
-            "defaults": {"agent": {"image": "i"}, "caches": [{"name": "a", "mountPath": "/a"}], "delivery": {"mode": "None"}},
+            "budgets": [{"costUSD": "5"}], "repositoryCache": {"claimName": "mirrors"},
         });
-        assert_eq!(
-            named(unused),
-            [
-                "spec.defaults.agent",
-                "spec.defaults.caches",
-                "spec.defaults.delivery",
-                "spec.budgets",
-                "spec.repositoryCache",
-            ]
-        );
+        assert_eq!(named(unused), ["spec.budgets", "spec.repositoryCache"]);
     }
 }

@@ -159,3 +159,55 @@ fn at_the_deadline_of_a_drain_runs_go_on_elsewhere_or_wait_or_stay() {
     place.reaches("named", "Completed");
     assert_eq!(field(&place, "named", ".status.workerName"), old.name);
 }
+
+#[test]
+fn what_a_run_does_not_say_its_worker_does_and_it_stays_so_when_the_run_moves() {
+    let Some(place) = Place::new("defaults") else { return };
+    place.held_project();
+    let gives = |pool: &str, mode: &str| {
+        format!(
+            "  slots: 3\n  defaults:\n    agent: {{image: \"agentloop/toolchain:test\"}}\n    nodeSelector: \
+             {{kubernetes.io/os: linux}}\n    tolerations: [{{key: {pool}, operator: Exists}}]\n    resources: {{limits: \
+             {{memory: 1Gi}}}}\n    delivery: {{mode: {mode}}}\n"
+        )
+    };
+    let first = Worker::called("first", &place, &gives("first", "None"));
+    until("the operator sees the worker", || first.is("Accepted") == "True");
+    assert_eq!(first.condition("Accepted", "reason"), "Accepted", "all of it is gone by");
+    let spec = |name: &str, delivery: &str| {
+        let whole = super::place::manifest(name, &work(name));
+        let whole = whole.replace(", image: \"agentloop/toolchain:test\"", "");
+        assert!(whole.contains("{adapter: script}") && whole.contains("  delivery: {"), "{whole}");
+        place.apply(&whole.replace("delivery: {", &format!("delivery: {{{delivery}")));
+    };
+    spec("silent", "");
+    spec("says", "mode: Merge, ");
+    for run in ["silent", "says"] {
+        until(&format!("{run} works"), || place.log(run).contains("implementation of iteration 1 begins"));
+    }
+    assert_eq!(field(&place, "silent", ".status.defaults.agent.image"), "agentloop/toolchain:test");
+    let pod = place.get("pod", &field(&place, "silent", ".status.podName"))["spec"].clone();
+    assert_eq!(pod["nodeSelector"]["kubernetes.io/os"], "linux");
+    assert_eq!(pod["tolerations"][0]["key"], "first");
+    let agent =
+        pod["initContainers"].as_array().expect("containers").iter().find(|one| one["name"] == "agent");
+    assert_eq!(agent.expect("an agent")["resources"]["limits"]["memory"], "1Gi");
+    assert!(place.log("silent").contains("delivery.mode is None, from the worker, as the run does not say"));
+    assert!(!place.log("says").contains("from the worker"));
+
+    // The other one would place it elsewhere, and would deliver what the first does not.
+    let second = Worker::called("second", &place, &gives("second", "Merge"));
+    until("the operator sees the other", || second.is("Online") == "True");
+    first.patch("{\"drain\":{\"enabled\":true,\"deadlineSeconds\":1}}");
+    for run in ["silent", "says"] {
+        until(&format!("{run} has moved"), || field(&place, run, ".status.attempt") == "2");
+        assert_eq!(field(&place, run, ".status.defaults.tolerations[0].key"), "second");
+        assert_eq!(field(&place, run, ".status.defaults.delivery.mode"), "None");
+    }
+    place.let_go();
+    for run in ["silent", "says"] {
+        place.reaches(run, "Completed");
+    }
+    let delivered = place.git(&["for-each-ref", "--format=%(refname:short)", "refs/heads/agent"]);
+    assert_eq!(delivered, "agent/says");
+}

@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use loop_api::crd::LoopRun;
 use loop_api::names;
 use loop_api::phase::RunPhase;
-use loop_api::run::{CheckpointStore, LoopRunStatus, RunState, rfc3339};
+use loop_api::run::{CheckpointStore, Defaults, LoopRunStatus, RunState, rfc3339};
 
 use super::health::{self, Health, Outcome, Stage};
 use super::standing::{self, MOST_LOST, Standing};
@@ -37,7 +37,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) run: &'a LoopRun,
     /// The pod of its current attempt.
     pub(crate) pod: Option<&'a Pod>,
-    /// Whether there is an image for its agent.
+    /// Whether there is an image for its agent, once it was admitted.
     pub(crate) able: bool,
     /// Why it may not start, until somebody has put that right.
     pub(crate) gap: Option<&'a Gap>,
@@ -71,6 +71,8 @@ pub(crate) enum Turn {
         workspace: String,
         /// Seconds that the lease of the attempt counts.
         lease_seconds: u32,
+        /// What the worker gives to runs that say nothing themselves.
+        defaults: Option<Box<Defaults>>,
     },
     /// It waits.
     Refused {
@@ -153,7 +155,7 @@ fn verdict(
             let refused = status.conditions.iter().any(|condition| condition.reason == NOT_MADE);
             Verdict { conditions: verdict.conditions.filter(|_| !refused), ..verdict }
         }
-        (_, true) => barred(seen, true),
+        (_, true) => barred(seen),
         (Some(health), false) => follow(seen, before, status, health, now),
         (None, false) => {
             let message = format!("pod {} was deleted before the run had ended", status.pod_name);
@@ -231,11 +233,13 @@ fn between(seen: &Seen<'_>, status: &mut Owned, now: Timestamp) -> Verdict {
 }
 
 fn admission(seen: &Seen<'_>, status: &mut Owned) -> Verdict {
-    if !seen.able || seen.gap.is_some() {
-        return barred(seen, false);
+    if let Some(gap) = seen.gap {
+        return verdict::barred(gap.reason, &gap.message, false, verdict::SOON);
     }
-    let (worker, workspace, lease_seconds) = match seen.turn {
-        Turn::Given { worker, workspace, lease_seconds } => (worker, workspace, lease_seconds),
+    let (worker, workspace, lease_seconds, defaults) = match seen.turn {
+        Turn::Given { worker, workspace, lease_seconds, defaults } => {
+            (worker, workspace, lease_seconds, defaults.as_deref())
+        }
         Turn::Refused { gap, stuck: true } => {
             return verdict::barred(gap.reason, &gap.message, false, LATER);
         }
@@ -246,6 +250,8 @@ fn admission(seen: &Seen<'_>, status: &mut Owned) -> Verdict {
         status.observed_retry = seen.run.spec.retry;
         status.lost = None;
     }
+    let before = (status.attempt > 0).then_some(status.defaults.as_ref());
+    status.defaults = Defaults::given(defaults, &seen.run.spec, before);
     status.attempt += 1;
     status.lease_seconds = Some(*lease_seconds);
     status.worker_name.clone_from(worker);
@@ -257,11 +263,11 @@ fn admission(seen: &Seen<'_>, status: &mut Owned) -> Verdict {
     verdict::making(&status.pod_name)
 }
 
-/// A run that may not start, for a reason that somebody has to see to.
-fn barred(seen: &Seen<'_>, admitted: bool) -> Verdict {
+/// A run that was admitted and may not start, for a reason that somebody has to see to.
+fn barred(seen: &Seen<'_>) -> Verdict {
     match seen.gap {
-        Some(gap) if seen.able => verdict::barred(gap.reason, &gap.message, admitted, verdict::SOON),
-        _ => verdict::no_image(admitted),
+        Some(gap) if seen.able => verdict::barred(gap.reason, &gap.message, true, verdict::SOON),
+        _ => verdict::no_image(),
     }
 }
 

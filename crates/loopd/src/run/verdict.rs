@@ -84,11 +84,11 @@ pub(crate) fn making(pod: &str) -> Verdict {
     going(RunPhase::Pending, "PodStarting", &format!("pod {pod} starts"), Step::Start)
 }
 
-/// A run that names no image, where the operator has none either.
-pub(crate) fn no_image(admitted: bool) -> Verdict {
+/// A run that was admitted when the operator had an image for it, and now it has none.
+pub(crate) fn no_image() -> Verdict {
     let message = "no image says where agent and gates work: make the run anew with spec.agent.image, or start the \
                    operator with --agent-image";
-    barred("NoAgentImage", message, admitted, SELDOM)
+    barred("NoAgentImage", message, true, SELDOM)
 }
 
 /// A run that cannot start until somebody has put something right.

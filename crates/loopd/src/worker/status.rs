@@ -131,8 +131,8 @@ pub(super) fn to_write(
 
 #[cfg(test)]
 mod tests {
-    use loop_api::run::ClaimReference;
-    use loop_api::worker::{Defaults, Drain};
+    use loop_api::run::{ClaimReference, Defaults};
+    use loop_api::worker::Drain;
 
     use super::*;
 

@@ -31,6 +31,7 @@ fn asked(turn: bool) -> Turn {
             worker: "backend".into(),
             workspace: "git.example/app".into(),
             lease_seconds: 60,
+            defaults: None,
         };
     }
     let gap = Gap { reason: "SlotsFull", message: "all slots are taken".into() };
@@ -112,10 +113,35 @@ fn a_run_that_waits_for_somebody_is_stalled_and_one_that_nobody_has_judged_is_so
 }
 
 #[test]
-fn without_an_image_a_run_is_refused_whatever_slots_are_free() {
-    let refused = decided(&Value::Null, None, false, true);
-    assert_eq!(conditions(&refused), ["Admitted=False/NoAgentImage", "Stalled=True/NoAgentImage"]);
-    assert_eq!((refused.step, refused.status.attempt), (Step::Nothing, 0));
+fn what_the_worker_gives_is_fixed_when_the_run_is_admitted() {
+    let admitted = |status: &Value, gives: Value| {
+        let run = run(1, status);
+        let Turn::Given { worker, workspace, lease_seconds, .. } = asked(true) else { panic!("a turn") };
+        let defaults = Some(serde_json::from_value(gives).expect("defaults"));
+        let turn = Turn::Given { worker, workspace, lease_seconds, defaults };
+        let decided = decide(
+            &Seen { run: &run, pod: None, able: true, gap: None, turn: &turn, ttl: None, leave: None },
+            now(),
+        );
+        serde_json::to_value(decided.status).expect("JSON")
+    };
+    let first = admitted(&Value::Null, json!({"agent": {"image": "a"}, "nodeSelector": {"pool": "a"}}));
+    assert_eq!(first["defaults"], json!({"agent": {"image": "a"}, "nodeSelector": {"pool": "a"}}));
+    // Nothing but an admission changes it.
+    let goes_on = decided(&first, None, true, true);
+    assert_eq!(serde_json::to_value(&goes_on.status).expect("JSON")["defaults"], first["defaults"]);
+    let mut moved = first;
+    moved["podName"] = "".into();
+    let second = admitted(&moved, json!({"agent": {"image": "b"}, "nodeSelector": {"pool": "b"}}));
+    assert_eq!(second["attempt"], 2);
+    assert_eq!(second["defaults"], json!({"agent": {"image": "a"}, "nodeSelector": {"pool": "b"}}));
+}
+
+#[test]
+fn a_run_whose_image_is_gone_since_it_was_admitted_is_refused() {
+    let refused = decided(&with(&json!({"podUID": ""})), None, false, true);
+    assert_eq!(conditions(&refused), ["Admitted=True/Admitted", "Stalled=True/NoAgentImage"]);
+    assert_eq!((refused.step, refused.status.attempt), (Step::Nothing, 1));
 }
 
 #[test]
