@@ -1,11 +1,14 @@
 //! The `LoopRun` object (`agentloop.dev/v1alpha1`): the same for a run on this machine and on a cluster.
 
+mod defaults;
 mod lifecycle;
 mod queue;
 pub(crate) mod spec;
 mod status;
 mod store;
 
+pub use defaults::TolerationOperator;
+pub use defaults::{DefaultAgent, DefaultDelivery, Defaults, Resources, Toleration, TolerationEffect};
 pub use lifecycle::{Checkpoint, CheckpointStore, LIFECYCLE_FIELDS, RunState, VolumeRequest};
 pub use queue::{QueuePolicy, QueueSettings};
 pub use spec::{

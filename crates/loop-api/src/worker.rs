@@ -2,20 +2,17 @@
 //!
 //! It belongs to the platform team; runs name it, or are taken by one that reaches their namespace.
 
-mod defaults;
 mod policy;
 mod selector;
 mod status;
 
-pub use defaults::TolerationOperator;
-pub use defaults::{Cache, DefaultAgent, DefaultDelivery, Defaults, Resources, Toleration, TolerationEffect};
 pub use policy::{Budget, BudgetScope, Policy};
 pub use selector::{LabelRule, LabelRuleOperator, NamespaceSelector};
 pub use status::LoopWorkerStatus;
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::{ClaimReference, LEASE_SECONDS};
+use crate::run::{ClaimReference, Defaults, LEASE_SECONDS};
 
 /// Kind of a worker.
 pub const KIND: &str = "LoopWorker";
@@ -108,9 +105,11 @@ pub enum QueuePolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Drain {
-    /// Whether it takes no new runs. Those that it has go on to their end.
+    /// Whether it takes no new runs. Those that it has go on to their end, or to the deadline.
     pub enabled: bool,
-    /// Seconds after which a run that has not ended is stopped at its last checkpoint, to go on elsewhere; absent = never.
+    /// Seconds, from when the operator has seen that the worker is drained, after which the pods of its runs are stopped.
+    /// What an agent has half done is kept as checkpoint.store of its run says, and the run goes on with another worker; one
+    /// that names this worker waits for it, and one whose checkpoint.store is None goes on here to its end. Absent = never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_seconds: Option<u32>,
 }
@@ -123,25 +122,7 @@ impl LoopWorkerSpec {
 
     /// Fields that are set and that this version does not go by.
     pub fn unused(&self) -> Vec<&'static str> {
-        let defaults = self.defaults.as_ref();
         let set = [
-            (
-                "spec.drain.deadlineSeconds",
-                self.drain.as_ref().is_some_and(|drain| drain.deadline_seconds.is_some()),
-            ),
-            ("spec.defaults.agent", defaults.is_some_and(|defaults| defaults.agent.is_some())),
-            (
-                "spec.defaults.nodeSelector",
-                defaults.is_some_and(|defaults| !defaults.node_selector.is_empty()),
-            ),
-            ("spec.defaults.tolerations", defaults.is_some_and(|defaults| !defaults.tolerations.is_empty())),
-            (
-                "spec.defaults.runtimeClassName",
-                defaults.is_some_and(|defaults| defaults.runtime_class_name.is_some()),
-            ),
-            ("spec.defaults.resources", defaults.is_some_and(|defaults| defaults.resources.is_some())),
-            ("spec.defaults.caches", defaults.is_some_and(|defaults| !defaults.caches.is_empty())),
-            ("spec.defaults.delivery", defaults.is_some_and(|defaults| defaults.delivery.is_some())),
             ("spec.budgets", !self.budgets.is_empty()),
             ("spec.repositoryCache", self.repository_cache.is_some()),
         ];
@@ -163,25 +144,14 @@ mod tests {
         assert!(named(json!({})).is_empty());
         let used = json!({
             "namespaceSelector": {"matchLabels": {"team": "a"}}, "slots": 5, "slotsPerNamespace": 2,
-            "maxRunsPerWorkspace": 1, "queuePolicy": "NewestFirst", "capabilities": ["gpu"], "drain": {"enabled": true},
+            "maxRunsPerWorkspace": 1, "queuePolicy": "NewestFirst", "capabilities": ["gpu"], "drain": {"enabled": true, "deadlineSeconds": 60},
             "leaseSeconds": 30, "policy": {"costUSD": "5", "images": ["*"], "runtimeClassNames": ["gvisor"]},
+            "defaults": {"agent": {"image": "i"}, "delivery": {"mode": "None"}},
         });
         assert!(named(used).is_empty());
         let unused = json!({
-            "drain": {"deadlineSeconds": 60}, "budgets": [{"costUSD": "5"}],
-            "repositoryCache": {"claimName": "mirrors"},
-            "defaults": {"agent": {"image": "i"}, "caches": [{"name": "a", "mountPath": "/a"}], "delivery": {"mode": "None"}},
+            "budgets": [{"costUSD": "5"}], "repositoryCache": {"claimName": "mirrors"},
         });
-        assert_eq!(
-            named(unused),
-            [
-                "spec.drain.deadlineSeconds",
-                "spec.defaults.agent",
-                "spec.defaults.caches",
-                "spec.defaults.delivery",
-                "spec.budgets",
-                "spec.repositoryCache",
-            ]
-        );
+        assert_eq!(named(unused), ["spec.budgets", "spec.repositoryCache"]);
     }
 }

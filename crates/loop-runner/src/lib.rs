@@ -4,6 +4,8 @@
 //! clones before and publishes after; `loop-exec` executes commands in the containers of agent and gates. Runner and
 //! sidecar share a folder and speak through two append-only files in it.
 
+use serde_json::{Map, Value};
+
 pub mod install;
 pub mod mailbox;
 pub mod place;
@@ -37,6 +39,20 @@ pub fn claim() -> Option<String> {
     std::env::var("LOOP_CLAIM").ok()
 }
 
+/// Gives a spec, as its user wrote it, what its worker has for `spec.delivery` and it does not say; names each.
+pub fn give_delivery(spec: &mut Value, given: &Value) -> Vec<String> {
+    let (Some(spec), Some(given)) = (spec.as_object_mut(), given.as_object()) else { return Vec::new() };
+    let mut named = Vec::new();
+    let own = spec.entry("delivery").or_insert_with(|| Value::Object(Map::new()));
+    for (field, value) in given {
+        if let Some(own) = own.as_object_mut().filter(|own| !own.contains_key(field)) {
+            own.insert(field.clone(), value.clone());
+            named.push(format!("delivery.{field} is {}", value.as_str().unwrap_or_default()));
+        }
+    }
+    named
+}
+
 /// Writes a line into the container's log.
 pub fn say(line: &str) {
     use std::io::Write as _;
@@ -53,7 +69,23 @@ pub fn say_last(words: &str) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_worker_gives_what_the_spec_does_not_say() {
+        let given = json!({"mode": "None", "strategy": "Merge"});
+        let merged = |mut spec: Value, given: &Value| {
+            let named = give_delivery(&mut spec, given);
+            (spec, named)
+        };
+        let (spec, named) = merged(json!({"delivery": {"mode": "Merge", "targetBranch": "main"}}), &given);
+        assert_eq!(spec, json!({"delivery": {"mode": "Merge", "targetBranch": "main", "strategy": "Merge"}}));
+        assert_eq!(named, ["delivery.strategy is Merge"]);
+        assert_eq!(merged(json!({}), &given).0, json!({"delivery": given}));
+        assert_eq!(merged(json!({"task": {}}), &Value::Null), (json!({"task": {}}), vec![]));
+    }
 
     #[test]
     fn only_a_volume_of_the_runs_own_is_the_users_to_enlarge() {

@@ -140,7 +140,11 @@ pub async fn run(place: &Place, whose: &Whose) -> Result<()> {
     if run.journal().exists() && !limits.is_null() {
         run.request_limits(&limits)?;
     }
-    replace_file(&place.object(), &serde_json::to_vec(&plain)?)?;
+    let mut told = plain;
+    if let Some(defaults) = object.data["status"].get("defaults") {
+        told["status"] = json!({"defaults": defaults});
+    }
+    replace_file(&place.object(), &serde_json::to_vec(&told)?)?;
     let found = std::fs::metadata(run.journal()).map_or(0, |facts| facts.len());
     let found = Some(found).filter(|_| first);
     let mut sidecar =

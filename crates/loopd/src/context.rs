@@ -16,6 +16,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt as _};
 use loop_api::crd::LoopRun;
 use loop_api::names;
+use loop_api::run::{DefaultAgent, Defaults};
 use loop_api::worker::LoopWorkerSpec;
 
 use crate::args::Args;
@@ -34,7 +35,6 @@ pub(crate) struct Settings {
     /// The operator's own pool, for runs that no worker takes.
     pub(crate) own: LoopWorkerSpec,
     runner_image: String,
-    agent_image: Option<String>,
     claude_image: Option<String>,
     /// Seconds until the object of an ended run is deleted, where its spec does not say.
     pub(crate) ttl: Option<u32>,
@@ -50,10 +50,13 @@ impl Settings {
             own: LoopWorkerSpec {
                 slots: args.slots,
                 lease_seconds: args.lease_seconds,
+                defaults: Some(Defaults {
+                    agent: Some(DefaultAgent { image: named(&args.agent_image) }),
+                    ..Defaults::default()
+                }),
                 ..LoopWorkerSpec::default()
             },
             runner_image: args.runner_image.clone(),
-            agent_image: named(&args.agent_image),
             claude_image: named(&args.claude_image),
             ttl: Some(args.ttl).filter(|seconds| *seconds > 0),
             policies: args.policies.clone(),
@@ -61,9 +64,11 @@ impl Settings {
         }
     }
 
-    /// Images of a run's pod; `None` when nobody has named one for its agent.
+    /// Images of the pod of a run that was admitted; `None` when nobody has named one for its agent.
     pub(crate) fn images<'a>(&'a self, run: &'a LoopRun) -> Option<Images<'a>> {
-        let named = run.spec.agent.image.as_deref().or(self.agent_image.as_deref());
+        let given = run.status.as_ref().and_then(|status| status.defaults.as_ref()).and_then(Defaults::image);
+        let own = self.own.defaults.as_ref().and_then(Defaults::image);
+        let named = run.spec.agent.image.as_deref().or(given).or(own);
         // A template may name one; whether it does is seen when the pod is made.
         let agent = named.or(run.spec.pod_template_ref.as_ref().map(|_| ""))?;
         Some(Images { runner: &self.runner_image, agent, claude: self.claude_image.as_deref() })

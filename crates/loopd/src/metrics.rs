@@ -244,7 +244,8 @@ mod tests {
         let waits = metrics.text(false, None).expect("text");
         assert!(waits.contains("agentloop_leader 0\n") && !waits.contains("agentloop_runs"), "{waits}");
         metrics.blocked("SlotsFull");
-        let share = |worker: &str, active| Share { worker: worker.into(), slots: 3, active, queued: 0 };
+        let share =
+            |worker: &str, active| Share { worker: worker.into(), slots: 3, active, ..Share::default() };
         let census = Census {
             shares: vec![share("", 2), share("backend", 1)],
             online: 1,

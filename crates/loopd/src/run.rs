@@ -104,23 +104,23 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
     let Some((run, pod)) = observe(run, context).await? else {
         return Ok(Looked::Done(GONE));
     };
-    let images = context.settings.images(&run);
     let before = run.status.as_ref().map(Owned::of).unwrap_or_default();
     let now = Timestamp::now();
     let alive = pod.as_deref().is_some_and(|pod| !health::is_over(pod));
     let standing = standing::of(&run, now);
     let waits = standing == Standing::Wants && !alive;
     let starts = waits || (standing == Standing::Attempt && before.pod_uid.is_empty());
-    let start = if starts { start_of(context, &run, images.as_ref()).await? } else { Start::default() };
-    let may = waits && images.is_some() && start.gap.is_none();
+    let start = if starts { start_of(context, &run).await? } else { Start::default() };
+    let may = waits && start.gap.is_none();
     let turn = if may { context.take_turn(&run) } else { Turn::Unknown };
     let seen = Seen {
         run: &run,
         pod: pod.as_deref(),
-        able: images.is_some(),
+        able: context.settings.images(&run).is_some(),
         turn: &turn,
         gap: start.gap.as_ref(),
         ttl: context.settings.ttl,
+        leave: context.leave(&run),
     };
     let decision = decide(&seen, now);
     let run = write(context, &run, &before, &decision.status).await?;
@@ -145,7 +145,7 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
     {
         context.metrics.blocked(gap.reason);
     }
-    match (decision.step, images, &pod) {
+    match (decision.step, context.settings.images(&run), &pod) {
         // What was seen may be a moment old.
         (Step::Start, ..) if context.is_made(&run, decision.status.attempt) => {}
         (Step::Start, Some(images), _) => {
@@ -177,16 +177,20 @@ struct Start {
     gap: Option<Gap>,
 }
 
-async fn start_of(context: &Context, run: &LoopRun, images: Option<&Images<'_>>) -> Result<Start, Error> {
+async fn start_of(context: &Context, run: &LoopRun) -> Result<Start, Error> {
     let barred = |reason, message| Start { gap: Some(Gap { reason, message }), template: None };
     if let Some(message) = context.gap().await? {
         return Ok(barred("PoliciesMissing", message));
     }
-    let Some(images) = images.filter(|_| run.spec.pod_template_ref.is_some()) else {
-        return Ok(Start::default());
-    };
+    let images = context.settings.images(run).filter(|_| run.spec.pod_template_ref.is_some());
+    let Some(mut images) = images else { return Ok(Start::default()) };
+    // One that was not admitted yet may be given an image.
+    let given = context.image_of_any().filter(|_| images.agent.is_empty()).unwrap_or_default();
+    if !given.is_empty() {
+        images.agent = &given;
+    }
     let read = apply::template(&context.client, run).await;
-    let fits = read.and_then(|template| apply::wanted(run, 1, images, template.as_ref()).map(|_| template));
+    let fits = read.and_then(|template| apply::wanted(run, 1, &images, template.as_ref()).map(|_| template));
     let template = match fits {
         Err(unfit @ apply::Error::Template { .. }) => {
             context.template(run, None);

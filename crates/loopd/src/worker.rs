@@ -20,6 +20,7 @@ use tracing::warn;
 
 use crate::context::Context;
 use status::Due;
+pub(crate) use status::deadline;
 
 /// A worker as it is watched: one that cannot be read is an error of its own and no end to the watch.
 pub(crate) type GuardedWorker = DeserializeGuard<LoopWorker>;
@@ -83,19 +84,25 @@ pub(crate) async fn reconcile(seen: Arc<GuardedWorker>, workers: Arc<Workers>) -
         Ok(worker) => (Ok(&worker.spec), worker.status.clone()),
         Err(invalid) => (Err(invalid.error.as_str()), workers.last_of(context, &name).await?),
     };
+    let mut again = SOON;
+    if let Some(due) = seen.0.as_ref().ok().and_then(deadline) {
+        context.wake_holders(&name);
+        let left = u64::try_from(due.as_second() - Timestamp::now().as_second()).unwrap_or_default();
+        again = if left > 0 { SOON.min(Duration::from_secs(left)) } else { SOON };
+    }
     let before = before.unwrap_or_default();
     let after = status::of(spec, &before, &share, generation, Timestamp::now());
     let last =
         workers.written.lock().unwrap_or_else(PoisonError::into_inner).get(&name).map(Instant::elapsed);
-    match status::due(&before, &after, last, SOON) {
-        Due::Never => Ok(Action::requeue(SOON)),
-        Due::In(left) => Ok(Action::requeue(left)),
+    match status::to_write(&before, &after, last, SOON) {
+        Due::Never => Ok(Action::requeue(again)),
+        Due::In(left) => Ok(Action::requeue(left.min(again))),
         Due::Now => {
             workers.write(&name, &after).await?;
             if before.conditions.is_empty() {
                 registered(context, &seen).await;
             }
-            Ok(Action::requeue(SOON))
+            Ok(Action::requeue(again))
         }
     }
 }

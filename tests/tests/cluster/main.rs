@@ -20,6 +20,7 @@ mod speed;
 mod stores;
 mod templates;
 mod wishes;
+mod worker_examples;
 mod workers;
 mod worktrunk;
 mod writes;

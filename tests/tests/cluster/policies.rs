@@ -97,6 +97,7 @@ fn a_stolen_token_writes_about_its_own_run_and_only_the_sidecars_fields() {
         "{\"podName\":null}",
         "{\"workerName\":\"another\"}",
         "{\"workspace\":\"git.example/another\"}",
+        "{\"defaults\":{\"delivery\":{\"mode\":\"None\"}}}",
         "{\"conditions\":[]}",
         "{\"startTime\":\"2020-01-01T00:00:00Z\"}",
         "{\"completionTime\":\"2020-01-01T00:00:00Z\"}",

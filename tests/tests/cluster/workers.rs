@@ -1,5 +1,6 @@
 //! Workers of a platform team: their slots, their order, what they offer, and how they are taken out of service.
 
+use super::operator::Operator;
 use super::place::{Place, until, work};
 
 /// A worker of one namespace alone, until this is dropped.
@@ -10,7 +11,12 @@ struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     fn new(place: &'a Place, spec: &str) -> Self {
-        let name = format!("w-{}", place.namespace);
+        Self::called("w", place, spec)
+    }
+
+    /// One of several, by the begin of its name.
+    fn called(begin: &str, place: &'a Place, spec: &str) -> Self {
+        let name = format!("{begin}-{}", place.namespace);
         place.apply(&format!(
             "apiVersion: agentloop.dev/v1alpha1\nkind: LoopWorker\nmetadata: {{name: {name}}}\nspec:\n  namespaceSelector: \
              {{matchLabels: {{kubernetes.io/metadata.name: {}}}}}\n{spec}",
@@ -26,7 +32,12 @@ impl<'a> Worker<'a> {
 
     /// A condition of it, as `True` or `False`.
     fn is(&self, kind: &str) -> String {
-        let path = format!("jsonpath={{.status.conditions[?(@.type==\"{kind}\")].status}}");
+        self.condition(kind, "status")
+    }
+
+    /// A part of a condition of it.
+    fn condition(&self, kind: &str, part: &str) -> String {
+        let path = format!("jsonpath={{.status.conditions[?(@.type==\"{kind}\")].{part}}}");
         self.place.must(&["get", "loopworker", &self.name, "-o", &path])
     }
 }
@@ -41,12 +52,13 @@ impl Drop for Worker<'_> {
 }
 
 /// Why a run waits, as a word.
-fn waits_for(place: &Place, run: &str) -> String {
+pub(super) fn waits_for(place: &Place, run: &str) -> String {
     let path = "jsonpath={.status.conditions[?(@.type==\"Admitted\")].reason}";
     place.must(&["get", "looprun", run, "-o", path])
 }
 
-fn field(place: &Place, run: &str, path: &str) -> String {
+/// A field of a run, by its path.
+pub(super) fn field(place: &Place, run: &str, path: &str) -> String {
     place.must(&["get", "looprun", run, "-o", &format!("jsonpath={{{path}}}")])
 }
 
@@ -98,4 +110,104 @@ fn runs_of_a_worker_wait_for_its_slot_and_the_most_urgent_goes_first() {
     worker.patch("{\"drain\":null}");
     place.reaches("late", "Completed");
     assert_eq!(field(&place, "late", ".status.workerName"), worker.name);
+}
+
+/// The drain is seen by one operator, and its deadline kept by the next.
+#[test]
+fn at_the_deadline_of_a_drain_runs_go_on_elsewhere_or_wait_or_stay() {
+    let Some(place) = Place::new("drained") else { return };
+    let operator = Operator::settled();
+    place.held_project();
+    let old = Worker::called("old", &place, "  slots: 3\n");
+    let runs = [
+        ("moves", String::new()),
+        ("named", format!("  workerRef: {{name: {}}}\n", old.name)),
+        ("stays", "  checkpoint: {store: None}\n".to_owned()),
+    ];
+    for (run, more) in &runs {
+        place.run(run, &format!("{}{more}", work(run)));
+    }
+    for (run, _) in &runs {
+        until(&format!("{run} works"), || place.log(run).contains("implementation of iteration 1 begins"));
+    }
+    let new = Worker::called("new", &place, "  slots: 3\n");
+    until("the operator sees the new worker", || new.is("Online") == "True");
+    old.patch("{\"drain\":{\"enabled\":true,\"deadlineSeconds\":15}}");
+    until("the drain is seen", || old.is("Draining") == "True");
+    let since = old.condition("Draining", "lastTransitionTime");
+    operator.scale(0);
+    operator.scale(1);
+    until("the run has moved", || field(&place, "moves", ".status.attempt") == "2");
+    let due = since.parse::<jiff::Timestamp>().expect("a time").as_second() + 15;
+    let again = place.get("looprun", "moves")["status"]["conditions"][0]["lastTransitionTime"].clone();
+    let again: jiff::Timestamp = again.as_str().and_then(|time| time.parse().ok()).expect("a time");
+    assert!(again.as_second() >= due, "{again} is before the deadline");
+    assert_eq!(field(&place, "moves", ".status.workerName"), new.name);
+    until("the one that names it waits", || waits_for(&place, "named") == "Draining");
+    until("the worker says what cannot move", || old.condition("Draining", "reason") == "RunsCannotMove");
+    assert_eq!(old.condition("Draining", "lastTransitionTime"), since);
+    place.let_go();
+    for (run, worker, attempt) in [("moves", &new, "2"), ("stays", &old, "1")] {
+        place.reaches(run, "Completed");
+        assert_eq!(field(&place, run, ".status.workerName"), worker.name, "{run}");
+        assert_eq!(field(&place, run, ".status.attempt"), attempt, "{run}");
+        assert_eq!(field(&place, run, ".status.lost"), "", "{run}");
+    }
+    until("nothing is left", || old.condition("Draining", "reason") == "Drained");
+    assert_eq!(waits_for(&place, "named"), "Draining");
+    old.patch("{\"drain\":null}");
+    place.reaches("named", "Completed");
+    assert_eq!(field(&place, "named", ".status.workerName"), old.name);
+}
+
+#[test]
+fn what_a_run_does_not_say_its_worker_does_and_it_stays_so_when_the_run_moves() {
+    let Some(place) = Place::new("defaults") else { return };
+    place.held_project();
+    let gives = |pool: &str, mode: &str| {
+        format!(
+            "  slots: 3\n  defaults:\n    agent: {{image: \"agentloop/toolchain:test\"}}\n    nodeSelector: \
+             {{kubernetes.io/os: linux}}\n    tolerations: [{{key: {pool}, operator: Exists}}]\n    resources: {{limits: \
+             {{memory: 1Gi}}}}\n    delivery: {{mode: {mode}}}\n"
+        )
+    };
+    let first = Worker::called("first", &place, &gives("first", "None"));
+    until("the operator sees the worker", || first.is("Accepted") == "True");
+    assert_eq!(first.condition("Accepted", "reason"), "Accepted", "all of it is gone by");
+    let spec = |name: &str, delivery: &str| {
+        let whole = super::place::manifest(name, &work(name));
+        let whole = whole.replace(", image: \"agentloop/toolchain:test\"", "");
+        assert!(whole.contains("{adapter: script}") && whole.contains("  delivery: {"), "{whole}");
+        place.apply(&whole.replace("delivery: {", &format!("delivery: {{{delivery}")));
+    };
+    spec("silent", "");
+    spec("says", "mode: Merge, ");
+    for run in ["silent", "says"] {
+        until(&format!("{run} works"), || place.log(run).contains("implementation of iteration 1 begins"));
+    }
+    assert_eq!(field(&place, "silent", ".status.defaults.agent.image"), "agentloop/toolchain:test");
+    let pod = place.get("pod", &field(&place, "silent", ".status.podName"))["spec"].clone();
+    assert_eq!(pod["nodeSelector"]["kubernetes.io/os"], "linux");
+    assert_eq!(pod["tolerations"][0]["key"], "first");
+    let agent =
+        pod["initContainers"].as_array().expect("containers").iter().find(|one| one["name"] == "agent");
+    assert_eq!(agent.expect("an agent")["resources"]["limits"]["memory"], "1Gi");
+    assert!(place.log("silent").contains("delivery.mode is None, from the worker, as the run does not say"));
+    assert!(!place.log("says").contains("from the worker"));
+
+    // The other one would place it elsewhere, and would deliver what the first does not.
+    let second = Worker::called("second", &place, &gives("second", "Merge"));
+    until("the operator sees the other", || second.is("Online") == "True");
+    first.patch("{\"drain\":{\"enabled\":true,\"deadlineSeconds\":1}}");
+    for run in ["silent", "says"] {
+        until(&format!("{run} has moved"), || field(&place, run, ".status.attempt") == "2");
+        assert_eq!(field(&place, run, ".status.defaults.tolerations[0].key"), "second");
+        assert_eq!(field(&place, run, ".status.defaults.delivery.mode"), "None");
+    }
+    place.let_go();
+    for run in ["silent", "says"] {
+        place.reaches(run, "Completed");
+    }
+    let delivered = place.git(&["for-each-ref", "--format=%(refname:short)", "refs/heads/agent"]);
+    assert_eq!(delivered, "agent/says");
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::is_default;
+use super::{Defaults, is_default};
 use crate::phase::RunPhase;
 use crate::summary::Summary;
 
@@ -41,6 +41,10 @@ pub struct LoopRunStatus {
     /// On a cluster: the `LoopWorker` that took the run, whose slot it has or last had; absent where it was the operator itself.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub worker_name: String,
+    /// On a cluster: what the worker gives where the run, or its pod template, does not say otherwise: where the pod of this
+    /// attempt is placed, and, since the first attempt, the image of agent and gates and what happens with the work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub defaults: Option<Defaults>,
     /// On a cluster: the repository, as spec.repository.url names it however it is written, such as git.example/team/app;
     /// namespace and claim before it where it is on one.
     #[serde(skip_serializing_if = "String::is_empty")]

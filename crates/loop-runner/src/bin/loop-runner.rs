@@ -104,7 +104,7 @@ fn run(place: &Place) -> Result<(i32, String), Failure> {
     if !begun {
         let container = links.container(&std::env::current_exe()?, Path::new(AGENT_SOCKET));
         let container = container.map_err(|error| Failure::Passing(error.into()))?;
-        begin(place, &store, &object, &raw["spec"], container).map_err(Failure::Refused)?;
+        begin(place, &store, &object, &raw, container).map_err(Failure::Refused)?;
     }
     let signals = Signals::default();
     let raised = signals.clone();
@@ -209,9 +209,12 @@ fn wanted_again(run: &RunDir) -> Result<bool> {
 }
 
 /// Checks what is asked for, and makes the run's journal. The spec as the user wrote it, without the types' defaults:
-/// the configuration of the base commit stands between the two.
-fn begin(place: &Place, store: &Store, object: &LoopRun, spec: &Value, container: Container) -> Result<()> {
-    let mut spec = spec.clone();
+/// what the worker gives and the configuration of the base commit stand between the two.
+fn begin(place: &Place, store: &Store, object: &LoopRun, raw: &Value, container: Container) -> Result<()> {
+    let mut spec = raw["spec"].clone();
+    for given in loop_runner::give_delivery(&mut spec, &raw["status"]["defaults"]["delivery"]) {
+        say(&format!("{given}, from the worker, as the run does not say"));
+    }
     if let Some(fields) = spec.as_object_mut() {
         fields.retain(|name, _| !LIFECYCLE_FIELDS.contains(&name.as_str()));
     }

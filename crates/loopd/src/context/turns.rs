@@ -6,13 +6,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource as _, ResourceExt as _};
-use loop_api::crd::LoopRun;
+use loop_api::crd::{LoopRun, LoopWorker};
 use loop_api::phase::RunPhase;
+use loop_api::worker::LoopWorkerSpec;
 
 use super::{Context, lock};
 use crate::run::{Gap, Guarded, Turn};
 use crate::scheduler::{self, Admissions, Cluster, Entry, Pass, Pods, Pool, Refusal, Share, Verdict, Wants};
-use crate::worker::GuardedWorker;
+use crate::worker::{self, GuardedWorker};
 
 /// How all runs together stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,7 @@ impl Context {
             worker: worker.to_owned(),
             workspace: scheduler::workspace(run).into_owned(),
             lease_seconds: self.lease_seconds(worker),
+            defaults: self.of_worker(worker, |worker| worker.spec.defaults.clone().map(Box::new)).flatten(),
         };
         if let Some(worker) = admitted.worker(&uid) {
             // Its template may have been changed since, while the admission could not be written.
@@ -69,17 +71,51 @@ impl Context {
         let entry =
             Entry::of(run, Wants::of(run, asks.get(&uid)), Pods::default(), None, true, Timestamp::now());
         let workers = self.seen.workers.as_ref().map_or_else(Vec::new, |(workers, _)| workers.state());
-        let pools = workers.iter().filter_map(|worker| pool(worker));
+        let pools = workers.iter().filter_map(|worker| pool(worker, &self.settings.own));
         let cluster = Cluster::new(&self.settings.own, pools, []);
         cluster.not_allowed(&entry, worker).map(Gap::from)
     }
 
     /// Seconds that the lease of an attempt with a worker counts.
     fn lease_seconds(&self, worker: &str) -> u32 {
-        let workers = self.seen.workers.as_ref().map_or_else(Vec::new, |(workers, _)| workers.state());
-        let named = |seen: &&Arc<GuardedWorker>| seen.meta().name.as_deref() == Some(worker);
-        let found = workers.iter().find(named).and_then(|seen| seen.0.as_ref().ok());
-        found.map_or(self.settings.own.lease_seconds, |worker| worker.spec.lease_seconds)
+        let found = self.of_worker(worker, |worker| worker.spec.lease_seconds);
+        found.unwrap_or(self.settings.own.lease_seconds)
+    }
+
+    /// When a run has to leave its worker, which is drained.
+    pub(crate) fn leave(&self, run: &LoopRun) -> Option<Timestamp> {
+        self.of_worker(&run.status.as_ref()?.worker_name, worker::deadline)?
+    }
+
+    /// What is asked of a worker that is there and can be read.
+    fn of_worker<T>(&self, name: &str, ask: impl FnOnce(&LoopWorker) -> T) -> Option<T> {
+        let (workers, _) = self.seen.workers.as_ref()?;
+        let seen = workers.get(&ObjectRef::new(name))?;
+        seen.0.as_ref().ok().map(ask)
+    }
+
+    /// An image that some worker gives, for a template that may stand on one.
+    pub(crate) fn image_of_any(&self) -> Option<String> {
+        let (workers, _) = self.seen.workers.as_ref()?;
+        let image = |seen: &Arc<GuardedWorker>| {
+            Some(seen.0.as_ref().ok()?.spec.defaults.as_ref()?.image()?.to_owned())
+        };
+        workers.state().iter().find_map(image)
+    }
+
+    /// Has runs looked at that have a slot of a worker: it is drained, and they may have to leave.
+    pub(crate) fn wake_holders(&self, worker: &str) {
+        let runs = self.seen.runs.state();
+        let status = |run: &&LoopRun| {
+            run.status.as_ref().is_some_and(|status| {
+                status.worker_name == worker && !status.pod_name.is_empty() && !status.phase.is_terminal()
+            })
+        };
+        for run in readable(&runs).filter(status) {
+            let named = ObjectRef::new(&run.name_any()).within(&run.namespace().unwrap_or_default());
+            // Nobody listens any more when the process ends.
+            let _ = self.wake.unbounded_send(named);
+        }
     }
 
     /// Has those looked at whose turn has come.
@@ -150,7 +186,7 @@ impl Context {
         let (unfit, asks) = (lock(&self.unfit), lock(&self.asks));
         let more = |run: &LoopRun| {
             let uid = run.metadata.uid.as_deref().unwrap_or_default();
-            (asks.get(uid), self.settings.images(run).is_some() && !unfit.contains(uid))
+            (asks.get(uid), !unfit.contains(uid))
         };
         let entries =
             scheduler::entries(readable(&runs), pods.iter().map(AsRef::as_ref), admitted, more, now);
@@ -158,7 +194,7 @@ impl Context {
             Some((workers, namespaces)) => (workers.state(), namespaces.state()),
             None => Default::default(),
         };
-        let pools = workers.iter().filter_map(|worker| pool(worker));
+        let pools = workers.iter().filter_map(|worker| pool(worker, &self.settings.own));
         let labels =
             namespaces.iter().filter_map(|seen| Some((seen.metadata.name.as_deref()?, seen.labels())));
         let cluster = match &self.seen.workers {
@@ -175,8 +211,8 @@ fn readable(runs: &[Arc<Guarded>]) -> impl Iterator<Item = &LoopRun> {
 }
 
 /// The pool of a worker. One that is being deleted takes no new runs, and is none.
-fn pool(worker: &GuardedWorker) -> Option<Pool<'_>> {
+fn pool<'a>(worker: &'a GuardedWorker, own: &'a LoopWorkerSpec) -> Option<Pool<'a>> {
     let metadata = worker.meta();
     let spec = worker.0.as_ref().ok().map(|worker| &worker.spec);
-    metadata.deletion_timestamp.is_none().then_some(Pool { name: metadata.name.as_deref()?, spec })
+    metadata.deletion_timestamp.is_none().then_some(Pool::new(metadata.name.as_deref()?, spec, own))
 }

@@ -8,13 +8,13 @@ use kube::ResourceExt as _;
 use loop_api::crd::LoopRun;
 use loop_api::names;
 use loop_api::phase::RunPhase;
-use loop_api::run::{CheckpointStore, LoopRunStatus, RunState, rfc3339};
+use loop_api::run::{CheckpointStore, Defaults, LoopRunStatus, RunState, rfc3339};
 
 use super::health::{self, Health, Outcome, Stage};
 use super::standing::{self, MOST_LOST, Standing};
 use super::status::{ADMITTED, CANCELING, Owned, PAUSING, RECONCILING, said};
 pub(crate) use super::verdict::Step;
-use super::verdict::{self, GIVEN, LATER, NOT_MADE, SELDOM, Verdict};
+use super::verdict::{self, GIVEN, LATER, LEAVING, NOT_MADE, SELDOM, Verdict};
 
 /// Seconds that a canceled run has to publish what it came to.
 const CANCEL_SECONDS: i64 = 90;
@@ -37,7 +37,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) run: &'a LoopRun,
     /// The pod of its current attempt.
     pub(crate) pod: Option<&'a Pod>,
-    /// Whether there is an image for its agent.
+    /// Whether there is an image for its agent, once it was admitted.
     pub(crate) able: bool,
     /// Why it may not start, until somebody has put that right.
     pub(crate) gap: Option<&'a Gap>,
@@ -45,6 +45,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) turn: &'a Turn,
     /// Seconds until the object of an ended run is deleted, where its spec does not say.
     pub(crate) ttl: Option<u32>,
+    /// When it has to leave its worker, which is drained.
+    pub(crate) leave: Option<Timestamp>,
 }
 
 /// What stands in the way of a start: a word and a sentence with what to do.
@@ -69,6 +71,8 @@ pub(crate) enum Turn {
         workspace: String,
         /// Seconds that the lease of the attempt counts.
         lease_seconds: u32,
+        /// What the worker gives to runs that say nothing themselves.
+        defaults: Option<Box<Defaults>>,
     },
     /// It waits.
     Refused {
@@ -140,7 +144,7 @@ fn verdict(
         return between(seen, status, now);
     }
     match (health, before.pod_uid.is_empty()) {
-        (_, true) if seen.run.spec.state != RunState::Running => {
+        (_, true) if seen.run.spec.state != RunState::Running || has_to_leave(seen, now) => {
             Verdict::unchanged(status.phase, Step::Discard, verdict::SOON)
         }
         // The pod may be there all the same: its making is repeated until its uid is in the status.
@@ -151,7 +155,7 @@ fn verdict(
             let refused = status.conditions.iter().any(|condition| condition.reason == NOT_MADE);
             Verdict { conditions: verdict.conditions.filter(|_| !refused), ..verdict }
         }
-        (_, true) => barred(seen, true),
+        (_, true) => barred(seen),
         (Some(health), false) => follow(seen, before, status, health, now),
         (None, false) => {
             let message = format!("pod {} was deleted before the run had ended", status.pod_name);
@@ -229,11 +233,13 @@ fn between(seen: &Seen<'_>, status: &mut Owned, now: Timestamp) -> Verdict {
 }
 
 fn admission(seen: &Seen<'_>, status: &mut Owned) -> Verdict {
-    if !seen.able || seen.gap.is_some() {
-        return barred(seen, false);
+    if let Some(gap) = seen.gap {
+        return verdict::barred(gap.reason, &gap.message, false, verdict::SOON);
     }
-    let (worker, workspace, lease_seconds) = match seen.turn {
-        Turn::Given { worker, workspace, lease_seconds } => (worker, workspace, lease_seconds),
+    let (worker, workspace, lease_seconds, defaults) = match seen.turn {
+        Turn::Given { worker, workspace, lease_seconds, defaults } => {
+            (worker, workspace, lease_seconds, defaults.as_deref())
+        }
         Turn::Refused { gap, stuck: true } => {
             return verdict::barred(gap.reason, &gap.message, false, LATER);
         }
@@ -244,6 +250,8 @@ fn admission(seen: &Seen<'_>, status: &mut Owned) -> Verdict {
         status.observed_retry = seen.run.spec.retry;
         status.lost = None;
     }
+    let before = (status.attempt > 0).then_some(status.defaults.as_ref());
+    status.defaults = Defaults::given(defaults, &seen.run.spec, before);
     status.attempt += 1;
     status.lease_seconds = Some(*lease_seconds);
     status.worker_name.clone_from(worker);
@@ -255,11 +263,11 @@ fn admission(seen: &Seen<'_>, status: &mut Owned) -> Verdict {
     verdict::making(&status.pod_name)
 }
 
-/// A run that may not start, for a reason that somebody has to see to.
-fn barred(seen: &Seen<'_>, admitted: bool) -> Verdict {
+/// A run that was admitted and may not start, for a reason that somebody has to see to.
+fn barred(seen: &Seen<'_>) -> Verdict {
     match seen.gap {
-        Some(gap) if seen.able => verdict::barred(gap.reason, &gap.message, admitted, verdict::SOON),
-        _ => verdict::no_image(admitted),
+        Some(gap) if seen.able => verdict::barred(gap.reason, &gap.message, true, verdict::SOON),
+        _ => verdict::no_image(),
     }
 }
 
@@ -292,15 +300,38 @@ fn follow(
             let starts = format!("pod {} starts", status.pod_name);
             let (reason, message) = trouble.unwrap_or(("PodStarting", &starts));
             let going = verdict::going(RunPhase::Pending, reason, message, Step::Nothing);
-            bounded(seen, status, going, now)
+            leaving(seen, status, bounded(seen, status, going, now), now)
         }
         Stage::Running => {
             let runs = format!("the loop runs in pod {}", status.pod_name);
             let (reason, message) = trouble.unwrap_or(("Running", &runs));
             let going = verdict::going(RunPhase::Running, reason, message, Step::Nothing);
-            bounded(seen, status, going, now)
+            leaving(seen, status, bounded(seen, status, going, now), now)
         }
     }
+}
+
+/// Whether a run has to leave its worker by now.
+fn has_to_leave(seen: &Seen<'_>, now: Timestamp) -> bool {
+    seen.leave.is_some_and(|due| due <= now)
+}
+
+/// A run whose worker is drained has until the deadline of that, unless it is about to end or rest. One that has begun and
+/// keeps no checkpoint would have to do it all again: it stays to its end.
+fn leaving(seen: &Seen<'_>, status: &Owned, verdict: Verdict, now: Timestamp) -> Verdict {
+    let moves = standing::keeps(seen.run) || verdict.phase == RunPhase::Pending;
+    let Some(due) = seen.leave.filter(|_| moves && seen.run.spec.state == RunState::Running) else {
+        return verdict;
+    };
+    let left = due.as_second() - now.as_second();
+    if left > 0 || verdict.step != Step::Nothing {
+        return Verdict { again: verdict.again.min(seconds(left.max(1))), ..verdict };
+    }
+    let worker = &status.worker_name;
+    let message = format!(
+        "LoopWorker {worker} is drained, and its deadline has passed: the loop stops, and goes on elsewhere"
+    );
+    Verdict { again: LATER, ..verdict::going(verdict.phase, LEAVING, &message, Step::Stop) }
 }
 
 /// A run under way has until its deadline, and until then or a little while to obey its user.
@@ -362,7 +393,37 @@ fn over(
             status.release();
             verdict::waiting("Waiting", "the run was paused, and is to go on", Duration::from_secs(1))
         }
+        (RunState::Running, Outcome::Lost) if status.has_reason(RECONCILING, LEAVING) => {
+            moved(seen, before, status, now)
+        }
         (RunState::Running, Outcome::Lost) => lost(seen, before, status, (reason, message), now),
+    }
+}
+
+/// An attempt that was stopped because its worker is drained: nothing was lost, so nothing counts and nothing is waited for
+/// but another worker.
+fn moved(seen: &Seen<'_>, before: &LoopRunStatus, status: &mut Owned, now: Timestamp) -> Verdict {
+    status.release();
+    status.lost = None;
+    let leased = if status.lease_expires == before.lease_expires { None } else { status.leased(now) };
+    let (worker, attempt) = (&status.worker_name, status.attempt);
+    let from = origin(seen.run, before);
+    let message = format!(
+        "attempt {attempt} was stopped because LoopWorker {worker} is drained; attempt {} {from}",
+        attempt + 1
+    );
+    verdict::waiting(LEAVING, &message, leased.unwrap_or_default().max(Duration::from_secs(1)))
+}
+
+/// What the next attempt goes on from.
+fn origin(run: &LoopRun, before: &LoopRunStatus) -> &'static str {
+    match (run.spec.checkpoint.store, before.checkpoint.is_some()) {
+        (CheckpointStore::Volume, _) => "goes on from its volume",
+        (CheckpointStore::Branch | CheckpointStore::S3, true) => "goes on from the last checkpoint",
+        (CheckpointStore::Branch | CheckpointStore::S3, false) => {
+            "begins anew, as there is no checkpoint yet"
+        }
+        (CheckpointStore::None, _) => "begins anew, as spec.checkpoint.store is None",
     }
 }
 
@@ -387,14 +448,7 @@ fn lost(
     }
     status.release();
     let leased = if status.lease_expires == before.lease_expires { None } else { status.leased(now) };
-    let from = match (store, before.checkpoint.is_some()) {
-        (CheckpointStore::Volume, _) => "goes on from its volume",
-        (CheckpointStore::Branch | CheckpointStore::S3, true) => "goes on from the last checkpoint",
-        (CheckpointStore::Branch | CheckpointStore::S3, false) => {
-            "begins anew, as there is no checkpoint yet"
-        }
-        (CheckpointStore::None, _) => "begins anew, as spec.checkpoint.store is None",
-    };
+    let from = origin(seen.run, before);
     let pause = standing::pause(lost.attempts).max(leased.unwrap_or_default());
     let after = match leased {
         Some(leased) => format!(" in {} s, when the lease of the lost one has run out", leased.as_secs()),

@@ -64,6 +64,10 @@ struct Attempt {
     heard: bool,
     /// Kubernetes has deleted it.
     deleted: bool,
+    /// Its worker is drained, and the deadline of that has passed.
+    drained: bool,
+    /// The operator has told it to end.
+    stopped: bool,
     /// It reaches the API server.
     connected: bool,
     /// Its sidecar has begun.
@@ -113,6 +117,8 @@ enum Action {
     Kill(usize),
     Silence(usize),
     Force(usize),
+    /// No fault, but as little to be foreseen.
+    Drain(usize),
     /// And their end.
     Mend(usize),
     Delete(usize),
@@ -155,9 +161,14 @@ impl World {
 
     /// An operator looks at the run with what it has seen of the pod, and writes what it decides.
     fn look(&mut self, view: Option<View>, most: u8) {
-        let (new, starts) = decided(&self.run, view, self.now + self.ahead, most);
+        let place = usize::from(self.run.attempt).checked_sub(1);
+        let drained = place.is_some_and(|place| self.pods.get(place).is_some_and(|pod| pod.drained));
+        let (new, step) = decided(&self.run, view, drained, self.now + self.ahead, most);
         self.write(new.clone());
-        if !starts {
+        if let (Step::Stop, Some(place)) = (step, place) {
+            self.pods[place].stopped = true;
+        }
+        if step != Step::Start {
             return;
         }
         let place = usize::from(new.attempt) - 1;
@@ -212,6 +223,7 @@ impl World {
                     pod.notice();
                 } else {
                     pod.deleted |= !pod.heard;
+                    pod.alive &= !(pod.heard && pod.stopped);
                 }
                 if !pod.alive {
                     continue;
@@ -238,6 +250,8 @@ impl Attempt {
             shown: true,
             heard: true,
             deleted: false,
+            drained: false,
+            stopped: false,
             connected: true,
             grant: None,
             behind: 0,
@@ -249,7 +263,7 @@ impl Attempt {
     /// Its node is back, or has heard: what is to end ends.
     fn notice(&mut self) {
         self.heard = true;
-        self.alive &= self.shown && !self.deleted;
+        self.alive &= self.shown && !self.deleted && !self.stopped;
     }
 }
 
@@ -265,8 +279,9 @@ fn attempt(pod: usize) -> u8 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Old(Option<View>);
 
-/// Decisions by what they were made on: run, pod, time, and whether there may be another attempt.
-type Decisions = HashMap<(Run, Option<View>, u8, bool), (Run, bool)>;
+/// Decisions by what they were made on: run, pod, whether its worker is drained, time, and whether there may be another
+/// attempt.
+type Decisions = HashMap<(Run, Option<View>, bool, u8, bool), (Run, Step)>;
 
 /// What an operator sees of a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -282,9 +297,9 @@ thread_local! {
     static KNOWN: RefCell<Decisions> = RefCell::default();
 }
 
-/// What the operator itself decides: what the run is to say, and whether its pod is to be made.
-fn decided(run: &Run, view: Option<View>, now: u8, most: u8) -> (Run, bool) {
-    let key = (run.clone(), view, now, run.attempt < most);
+/// What the operator itself decides: what the run is to say, and what is to be done.
+fn decided(run: &Run, view: Option<View>, drained: bool, now: u8, most: u8) -> (Run, Step) {
+    let key = (run.clone(), view, drained, now, run.attempt < most);
     if let Some(known) = KNOWN.with_borrow(|known| known.get(&key).cloned()) {
         return known;
     }
@@ -292,9 +307,10 @@ fn decided(run: &Run, view: Option<View>, now: u8, most: u8) -> (Run, bool) {
     let pod = view.map(pod);
     let wants = standing::of(&object, time(now)) == Standing::Wants && run.attempt < most;
     let (worker, workspace) = (String::new(), String::new());
-    let given = Turn::Given { worker, workspace, lease_seconds: u32::from(LEASE * UNIT) };
+    let given = Turn::Given { worker, workspace, lease_seconds: u32::from(LEASE * UNIT), defaults: None };
     let turn = if wants { given } else { Turn::Unknown };
-    let seen = Seen { run: &object, pod: pod.as_ref(), able: true, gap: None, turn: &turn, ttl: None };
+    let leave = drained.then(|| time(0));
+    let seen = Seen { run: &object, pod: pod.as_ref(), able: true, gap: None, turn: &turn, ttl: None, leave };
     let decision = decide(&seen, time(now));
     let status = decision.status;
     let expires = status.lease_expires.map(|text| {
@@ -310,7 +326,7 @@ fn decided(run: &Run, view: Option<View>, now: u8, most: u8) -> (Run, bool) {
         result: run.result,
         ended: status.phase == RunPhase::Completed,
     };
-    let answer = (new, decision.step == Step::Start);
+    let answer = (new, decision.step);
     KNOWN.with_borrow_mut(|known| known.insert(key, answer.clone()));
     answer
 }
@@ -400,6 +416,7 @@ impl Model for Protocol {
                 }
                 if may_fail {
                     actions.extend([Action::Kill(number), Action::Silence(number), Action::Force(number)]);
+                    actions.extend((!pod.drained).then_some(Action::Drain(number)));
                     actions.extend(pod.connected.then_some(Action::Cut(number)));
                 }
             }
@@ -407,7 +424,8 @@ impl Model for Protocol {
             actions.extend(pod.reports.then_some(Action::Deliver(number)));
             actions.extend((!pod.connected).then_some(Action::Mend(number)));
             actions.extend((!pod.heard && !pod.deleted).then_some(Action::Delete(number)));
-            actions.extend((pod.alive && !pod.shown || !pod.heard).then_some(Action::Notice(number)));
+            let ends = pod.alive && (!pod.shown || pod.stopped);
+            actions.extend((ends || !pod.heard).then_some(Action::Notice(number)));
         }
     }
 
@@ -465,6 +483,10 @@ impl Model for Protocol {
                 world.faults += 1;
                 world.pods[pod].shown = false;
             }
+            Action::Drain(pod) => {
+                world.faults += 1;
+                world.pods[pod].drained = true;
+            }
             Action::Mend(pod) => world.pods[pod].connected = true,
             Action::Delete(pod) => world.pods[pod].deleted = true,
             Action::Notice(pod) => world.pods[pod].notice(),
@@ -488,6 +510,9 @@ impl Model for Protocol {
             Property::sometimes("a second attempt is made", |_, world: &World| world.pods.len() == 2),
             Property::always("the run ends when nothing goes wrong any more", |_, world: &World| {
                 world.now != TROUBLE || [true, false].into_iter().all(|back| world.ends(back))
+            }),
+            Property::sometimes("a run leaves a drained worker", |_, world: &World| {
+                world.pods.len() == 2 && world.pods[0].stopped && world.run.expires.is_none()
             }),
             Property::sometimes("a lease lapses and comes back", |_, world: &World| {
                 world

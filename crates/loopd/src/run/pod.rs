@@ -1,6 +1,7 @@
 //! The pod of a run: a pure function of the run and the images.
 
 mod containers;
+mod defaults;
 mod stores;
 mod template;
 mod volumes;
@@ -40,7 +41,7 @@ pub(crate) struct Images<'a> {
     pub(crate) claude: Option<&'a str>,
 }
 
-/// The pod of an attempt at a run.
+/// The pod of an attempt at a run, with what its worker gives.
 pub(crate) fn pod(run: &LoopRun, attempt: u32, images: &Images<'_>) -> Pod {
     let claim = super::objects::claim(run).and_then(|claim| claim.metadata.name);
     let claude = images.claude.filter(|_| may_ask_claude(run));
@@ -55,7 +56,7 @@ pub(crate) fn pod(run: &LoopRun, attempt: u32, images: &Images<'_>) -> Pod {
     let lease = run.status.as_ref().and_then(|status| status.lease_seconds).unwrap_or(LEASE_SECONDS);
     let mut volumes = volumes::all(secret, claim.as_deref());
     volumes.extend(stores::volumes(run));
-    Pod {
+    let mut pod = Pod {
         metadata: ObjectMeta {
             name: Some(names::pod(&run.name_any(), &run.uid().unwrap_or_default(), attempt)),
             annotations: Some(BTreeMap::from([
@@ -90,7 +91,11 @@ pub(crate) fn pod(run: &LoopRun, attempt: u32, images: &Images<'_>) -> Pod {
             ..Default::default()
         }),
         status: None,
+    };
+    if let Some(given) = run.status.as_ref().and_then(|status| status.defaults.as_ref()) {
+        defaults::give(&mut pod, given);
     }
+    pod
 }
 
 /// The same, with what the run's `PodTemplate` adds.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use loop_api::crd::LoopRun;
 use loop_api::phase::{ExitReason, RunPhase};
-use loop_api::run::{LoopRunStatus, LostAttempts, RunResult, RunState};
+use loop_api::run::{CheckpointStore, LoopRunStatus, LostAttempts, RunResult, RunState};
 
 use super::status::{ADMITTED, Owned, clip};
 
@@ -69,6 +69,11 @@ pub(crate) fn is_retried(run: &LoopRun, status: &LoopRunStatus) -> bool {
         && run.spec.state == RunState::Running
         && status.phase != RunPhase::Completed
         && !result(status).is_some_and(complete)
+}
+
+/// Whether a run goes on in another pod where the one before was stopped.
+pub(crate) fn keeps(run: &LoopRun) -> bool {
+    run.spec.checkpoint.store != CheckpointStore::None
 }
 
 /// Until when an attempt that was lost may still be at work.

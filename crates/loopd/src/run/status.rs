@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use loop_api::phase::RunPhase;
-use loop_api::run::{Condition, LEASE_SECONDS, LoopRunStatus, LostAttempts, rfc3339};
+use loop_api::run::{Condition, Defaults, LEASE_SECONDS, LoopRunStatus, LostAttempts, rfc3339};
 use serde::Serialize;
 
 /// Conditions that the operator writes, in the order in which they stand.
@@ -59,6 +59,9 @@ pub(crate) struct Owned {
     /// Its repository, however that is addressed.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) workspace: String,
+    /// What it got from its worker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) defaults: Option<Defaults>,
     /// Attempts lost in a row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lost: Option<LostAttempts>,
@@ -91,6 +94,7 @@ impl Owned {
             lease_expires: status.lease_expires.clone(),
             worker_name: status.worker_name.clone(),
             workspace: status.workspace.clone(),
+            defaults: status.defaults.clone(),
             lost: status.lost.clone(),
             observed_retry: status.observed_retry,
             start_time: status.start_time.clone(),
@@ -131,6 +135,12 @@ impl Owned {
     pub(crate) fn reason(&self, kind: &str) -> Option<&str> {
         let refused = |condition: &&Condition| condition.kind == kind && condition.status == "False";
         Some(&self.conditions.iter().find(refused)?.reason)
+    }
+
+    /// Whether a condition holds for this reason.
+    pub(crate) fn has_reason(&self, kind: &str, reason: &str) -> bool {
+        let held = |condition: &Condition| condition.kind == kind && condition.status == "True";
+        self.conditions.iter().any(|condition| held(condition) && condition.reason == reason)
     }
 
     /// Since when a condition holds.

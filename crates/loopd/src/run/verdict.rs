@@ -14,6 +14,8 @@ pub(crate) const HARDLY: Duration = Duration::from_secs(3600);
 
 /// Reason of a run whose pod the API server refused.
 pub(crate) const NOT_MADE: &str = "PodNotMade";
+/// Reason of a run whose pod is stopped, or was, because its worker is drained.
+pub(crate) const LEAVING: &str = "WorkerDrained";
 /// Message of a run that was admitted.
 pub(crate) const GIVEN: &str = "the run has a slot";
 /// What to do about a run that ended where somebody has to put something right.
@@ -82,11 +84,11 @@ pub(crate) fn making(pod: &str) -> Verdict {
     going(RunPhase::Pending, "PodStarting", &format!("pod {pod} starts"), Step::Start)
 }
 
-/// A run that names no image, where the operator has none either.
-pub(crate) fn no_image(admitted: bool) -> Verdict {
+/// A run that was admitted when the operator had an image for it, and now it has none.
+pub(crate) fn no_image() -> Verdict {
     let message = "no image says where agent and gates work: make the run anew with spec.agent.image, or start the \
                    operator with --agent-image";
-    barred("NoAgentImage", message, admitted, SELDOM)
+    barred("NoAgentImage", message, true, SELDOM)
 }
 
 /// A run that cannot start until somebody has put something right.

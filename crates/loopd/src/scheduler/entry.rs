@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use loop_api::crd::LoopRun;
+use loop_api::run::Defaults;
 use loop_api::{names, naming};
 
 use super::Admissions;
@@ -30,6 +31,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) wants: Wants<'a>,
     /// Where it stands.
     pub(crate) place: Place<'a>,
+    /// Whether it can go on in another pod.
+    pub(crate) keeps: bool,
 }
 
 /// What a run asks for.
@@ -41,8 +44,10 @@ pub(crate) struct Wants<'a> {
     pub(crate) priority: i32,
     /// What a worker must offer.
     pub(crate) requires: &'a [String],
-    /// The image that it names.
+    /// The image that it names, or was given at its first attempt.
     pub(crate) image: Option<&'a str>,
+    /// Whether its pod template may name one.
+    pub(crate) by_template: bool,
     /// The dollars that it may use.
     pub(crate) cost: Option<&'a str>,
     /// What its pod template asks for, once that was read.
@@ -82,11 +87,13 @@ impl<'a> Wants<'a> {
     /// Of a run with what its template asks for.
     pub(crate) fn of(run: &'a LoopRun, template: Option<&'a Asks>) -> Self {
         let spec = &run.spec;
+        let given = run.status.as_ref().and_then(|status| status.defaults.as_ref());
         Self {
             worker: spec.worker_ref.as_ref().map(|worker| worker.name.as_str()),
             priority: spec.priority,
             requires: &spec.requires,
-            image: spec.agent.image.as_deref(),
+            image: spec.agent.image.as_deref().or_else(|| given.and_then(Defaults::image)),
+            by_template: spec.pod_template_ref.is_some(),
             cost: spec.limits.cost_usd.as_deref(),
             template,
         }
@@ -122,6 +129,7 @@ impl<'a> Entry<'a> {
             workspace: workspace(run),
             wants,
             place,
+            keeps: standing::keeps(run),
         }
     }
 
@@ -136,6 +144,7 @@ impl<'a> Entry<'a> {
             workspace: workspace.into(),
             wants: Wants::default(),
             place: Place::Holds(worker_of(pod)),
+            keeps: true,
         }
     }
 }

@@ -184,7 +184,7 @@ impl World {
             pods: Kind::new(),
             workers: Kind::new(),
             admissions: Admissions::default(),
-            own: LoopWorkerSpec { slots: 2, ..LoopWorkerSpec::default() },
+            own: LoopWorkerSpec { slots: 2, ..super::tests::worker(json!({})) },
             made: 0,
             version: 0,
         }
@@ -219,7 +219,7 @@ impl World {
             |_| (None, true),
             self.now,
         );
-        let pools = self.workers.seen.iter().map(|(name, spec)| Pool { name, spec: Some(spec) });
+        let pools = self.workers.seen.iter().map(|(name, spec)| Pool::new(name, Some(spec), &self.own));
         let cluster = Cluster::new(&self.own, pools, SPACES.map(|name| (name, &*LABELS)));
         ask(&Pass::new(&cluster, &all))
     }

@@ -28,6 +28,8 @@ pub(crate) struct Share {
     pub(crate) active: usize,
     /// Runs that wait and that it would take.
     pub(crate) queued: usize,
+    /// Whether one of those that have a slot cannot go on elsewhere.
+    pub(crate) bound: bool,
 }
 
 /// Verdicts on all runs.
@@ -116,6 +118,7 @@ impl<'a> Pass<'a> {
             slots: pool.slots(),
             active: usage.active,
             queued,
+            bound: usage.bound,
         };
         self.cluster.pools.iter().zip(used).zip(queued).map(share).collect()
     }

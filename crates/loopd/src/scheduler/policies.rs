@@ -10,6 +10,8 @@ use super::{Entry, Pool, Refusal};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Usage<'a> {
     pub(super) active: usize,
+    /// Whether one of them cannot go on elsewhere.
+    pub(super) bound: bool,
     pub(super) namespaces: HashMap<&'a str, u32>,
     pub(super) workspaces: HashMap<&'a str, u32>,
 }
@@ -18,6 +20,7 @@ impl<'a> Usage<'a> {
     /// One more run.
     pub(super) fn add(&mut self, run: &'a Entry<'a>) {
         self.active += 1;
+        self.bound |= !run.keeps;
         *self.namespaces.entry(run.namespace).or_default() += 1;
         *self.workspaces.entry(&run.workspace).or_default() += 1;
     }
@@ -32,7 +35,7 @@ type Policy = for<'a> fn(&'a Entry<'a>, &Pool<'a>, &Usage<'a>) -> Option<Refusal
 /// Whether the pool takes runs at all.
 const SERVES: [Policy; 2] = [offline, draining];
 /// Whether it takes this run. What budgets and rate limits say belongs here too, once there is a gateway that meters.
-const FITS: [Policy; 4] = [capabilities, images, runtime_class, cost];
+const FITS: [Policy; 5] = [capabilities, no_image, images, runtime_class, cost];
 /// Whether there is room. These can only grow fuller while runs are admitted.
 const ROOM: [Policy; 3] = [namespace_slots, workspace, slots];
 
@@ -81,6 +84,11 @@ fn capabilities<'a>(run: &'a Entry<'a>, pool: &Pool<'a>, _: &Usage<'a>) -> Optio
     Some(Refusal::NoWorkerOffers { worker: pool.name, namespace: run.namespace, capability: missing })
 }
 
+fn no_image<'a>(run: &'a Entry<'a>, pool: &Pool<'a>, _: &Usage<'a>) -> Option<Refusal<'a>> {
+    let has_none = run.wants.image.is_none() && !run.wants.by_template && pool.image.is_none();
+    has_none.then_some(Refusal::NoImage { worker: pool.name })
+}
+
 fn limits<'a>(pool: &Pool<'a>) -> Option<&'a Limits> {
     pool.spec?.policy.as_ref()
 }
@@ -88,7 +96,9 @@ fn limits<'a>(pool: &Pool<'a>) -> Option<&'a Limits> {
 fn images<'a>(run: &'a Entry<'a>, pool: &Pool<'a>, _: &Usage<'a>) -> Option<Refusal<'a>> {
     let limits = limits(pool)?;
     let of_template = run.wants.template.into_iter().flat_map(|asks| &asks.images).map(String::as_str);
-    let image = run.wants.image.into_iter().chain(of_template).find(|image| !limits.allows_image(image))?;
+    // What the worker itself gives is not asked for.
+    let own = run.wants.image.filter(|image| pool.image != Some(image));
+    let image = own.into_iter().chain(of_template).find(|image| !limits.allows_image(image))?;
     Some(Refusal::Image { worker: pool.name, image })
 }
 

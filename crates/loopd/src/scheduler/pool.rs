@@ -13,13 +13,25 @@ pub(crate) struct Pool<'a> {
     pub(crate) name: &'a str,
     /// What it takes; `None` = it cannot be read, so that nobody knows.
     pub(crate) spec: Option<&'a LoopWorkerSpec>,
+    /// The image in which agent and gates of a run work that names none: the worker's, or the operator's.
+    pub(crate) image: Option<&'a str>,
 }
 
-impl Pool<'_> {
+impl<'a> Pool<'a> {
+    /// Of a worker, where the operator has this image.
+    pub(crate) fn new(name: &'a str, spec: Option<&'a LoopWorkerSpec>, own: &'a LoopWorkerSpec) -> Self {
+        Self { name, spec, image: spec.and_then(image).or_else(|| image(own)) }
+    }
+
     /// Slots in all.
     pub(crate) fn slots(&self) -> usize {
         self.spec.map_or(0, |spec| spec.slots as usize)
     }
+}
+
+/// The image that a worker gives.
+fn image(spec: &LoopWorkerSpec) -> Option<&str> {
+    spec.defaults.as_ref()?.image()
 }
 
 /// All pools, and who may go where.
@@ -65,7 +77,7 @@ impl<'a> Cluster<'a> {
 
     /// Of an operator that looks after one namespace and sees no workers.
     pub(crate) fn alone(own: &'a LoopWorkerSpec) -> Self {
-        let pools = vec![Pool { name: "", spec: Some(own) }];
+        let pools = vec![Pool { name: "", spec: Some(own), image: image(own) }];
         Self { pools, by_name: HashMap::new(), reach: HashMap::new(), sees_workers: false }
     }
 

@@ -18,6 +18,8 @@ pub(crate) enum Refusal<'a> {
     Draining { worker: &'a str },
     /// The worker lacks something that the run requires.
     NoWorkerOffers { worker: &'a str, namespace: &'a str, capability: &'a str },
+    /// Neither run nor worker nor operator names an image.
+    NoImage { worker: &'a str },
     /// The worker does not allow an image.
     Image { worker: &'a str, image: &'a str },
     /// The worker does not allow a runtime class.
@@ -42,6 +44,7 @@ impl Refusal<'_> {
             Self::Offline { .. } => "WorkerOffline",
             Self::Draining { .. } => "Draining",
             Self::NoWorkerOffers { .. } => "NoWorkerOffers",
+            Self::NoImage { .. } => "NoAgentImage",
             Self::Image { .. } | Self::RuntimeClass { .. } | Self::Cost { .. } => "NotAllowed",
             Self::NamespaceSlotsFull { .. } => "NamespaceSlotsFull",
             Self::WorkspaceBusy { .. } => "WorkspaceBusy",
@@ -53,7 +56,12 @@ impl Refusal<'_> {
     pub(crate) fn is_stuck(&self) -> bool {
         matches!(
             self.reason(),
-            "WorkerNotFound" | "WorkerNotInReach" | "WorkerOffline" | "NoWorkerOffers" | "NotAllowed"
+            "WorkerNotFound"
+                | "WorkerNotInReach"
+                | "WorkerOffline"
+                | "NoWorkerOffers"
+                | "NoAgentImage"
+                | "NotAllowed"
         )
     }
 
@@ -89,6 +97,15 @@ impl Refusal<'_> {
             Self::NoWorkerOffers { worker, capability, .. } => format!(
                 "spec.requires asks for {capability}, which LoopWorker {worker} does not offer; add it to spec.capabilities \
                  of a worker that has it, or make the run anew without"
+            ),
+            Self::NoImage { worker: "" } => {
+                "no image says where agent and gates work; make the run anew with spec.agent.image, or start the operator \
+                 with --agent-image"
+                    .to_owned()
+            }
+            Self::NoImage { worker } => format!(
+                "no image says where agent and gates work; make the run anew with spec.agent.image, or give LoopWorker \
+                 {worker} one in spec.defaults.agent.image"
             ),
             Self::Image { worker, image } => format!(
                 "LoopWorker {worker} does not allow image {image}; use one that spec.policy.images of the worker names, or \

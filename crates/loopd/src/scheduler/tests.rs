@@ -15,7 +15,9 @@ const ALIVE: Pods<'static> = Pods { alive: Some("w"), over: false };
 const OVER: Pods<'static> = Pods { alive: None, over: true };
 const NONE: Pods<'static> = Pods { alive: None, over: false };
 
-pub(super) fn worker(spec: Value) -> LoopWorkerSpec {
+/// A worker that gives an image to runs without one.
+pub(super) fn worker(mut spec: Value) -> LoopWorkerSpec {
+    spec["defaults"] = json!({"agent": {"image": "given/image"}});
     serde_json::from_value(spec).expect("a worker")
 }
 
@@ -29,6 +31,7 @@ pub(super) fn waits(name: &str, created: i64) -> Entry<'_> {
         workspace: "git.example/app".into(),
         wants: Wants::default(),
         place: Place::Waits,
+        keeps: true,
     }
 }
 
@@ -41,7 +44,7 @@ fn verdicts(workers: &[(&str, &LoopWorkerSpec)], entries: &[Entry<'_>]) -> Vec<S
     let own = worker(json!({"slots": 3}));
     let labels = BTreeMap::from([("team".to_owned(), "a".to_owned())]);
     let none = BTreeMap::new();
-    let pools = workers.iter().map(|(name, spec)| Pool { name, spec: Some(spec) });
+    let pools = workers.iter().map(|(name, spec)| Pool::new(name, Some(spec), &own));
     let cluster = Cluster::new(&own, pools, [("a", &labels), ("b", &none)]);
     let pass = Pass::new(&cluster, entries);
     let said = |run| match pass.verdict(run) {
@@ -183,6 +186,9 @@ fn the_first_policy_that_refuses_counts() {
         (json!({"policy": limits}), with(Wants { cost: Some("5.01"), ..cost }), "NotAllowed"),
         (json!({"policy": limits}), with(Wants { cost: None, ..cost }), "NotAllowed"),
         (json!({"policy": limits}), with(cost), "w"),
+        // What the worker gives is not asked for.
+        (json!({"policy": limits}), with(Wants { image: None, ..cost }), "w"),
+        (json!({"policy": limits}), with(Wants { image: Some("given/image"), ..cost }), "w"),
         (json!({"slots": 0, "slotsPerNamespace": 1}), waits("one", 1), "SlotsFull"),
     ];
     for (spec, entry, expected) in table {
@@ -197,6 +203,31 @@ fn the_first_policy_that_refuses_counts() {
     assert_eq!(capped(json!({"slots": 1, "maxRunsPerWorkspace": 1})), "WorkspaceBusy");
     assert_eq!(capped(json!({"slots": 1})), "SlotsFull");
     assert_eq!(capped(json!({"slots": 2, "slotsPerNamespace": 2, "maxRunsPerWorkspace": 2})), "w");
+}
+
+#[test]
+fn a_run_without_an_image_goes_to_a_worker_that_gives_one() {
+    let (own, none, gives) = (LoopWorkerSpec::default(), BTreeMap::new(), worker(json!({})));
+    let verdict = |specs: &[(&str, &LoopWorkerSpec)], own: &LoopWorkerSpec, wants: Wants<'_>| {
+        let pools = specs.iter().map(|(name, spec)| Pool::new(name, Some(spec), own));
+        let cluster = Cluster::new(own, pools, [("a", &none)]);
+        let entries = [Entry { wants, ..waits("one", 1) }];
+        match Pass::new(&cluster, &entries).verdict(0) {
+            Some(Verdict::Admitted(worker)) => worker.to_owned(),
+            Some(Verdict::Refused(refusal)) => {
+                assert!(refusal.is_stuck());
+                refusal.reason().to_owned()
+            }
+            None => "-".to_owned(),
+        }
+    };
+    let (plain, bare) = (LoopWorkerSpec::default(), Wants::default());
+    assert_eq!(verdict(&[], &own, bare), "NoAgentImage");
+    assert_eq!(verdict(&[("plain", &plain)], &own, bare), "NoAgentImage");
+    assert_eq!(verdict(&[("a", &plain), ("gives", &gives)], &own, bare), "gives");
+    assert_eq!(verdict(&[("plain", &plain)], &gives, bare), "plain", "the operator's is for all");
+    assert_eq!(verdict(&[("plain", &plain)], &own, Wants { image: Some("i"), ..bare }), "plain");
+    assert_eq!(verdict(&[("plain", &plain)], &own, Wants { by_template: true, ..bare }), "plain");
 }
 
 #[test]
@@ -254,7 +285,7 @@ fn pods_without_a_run_and_runs_of_gone_workers_count_where_they_are() {
 #[test]
 fn a_worker_that_cannot_be_read_takes_nobody_and_lets_nobody_go_elsewhere() {
     let (own, none) = (worker(json!({})), BTreeMap::new());
-    let cluster = Cluster::new(&own, [Pool { name: "w", spec: None }], [("a", &none)]);
+    let cluster = Cluster::new(&own, [Pool::new("w", None, &own)], [("a", &none)]);
     let entries = [waits("one", 1)];
     let pass = Pass::new(&cluster, &entries);
     assert_eq!(pass.verdict(0), Some(Verdict::Refused(Refusal::Offline { worker: "w" })));
@@ -265,7 +296,7 @@ fn a_worker_that_cannot_be_read_takes_nobody_and_lets_nobody_go_elsewhere() {
 fn what_was_admitted_is_judged_again_by_all_but_room() {
     let (own, none) = (worker(json!({})), BTreeMap::new());
     let spec = worker(json!({"slots": 0, "drain": {"enabled": true}, "policy": {"images": ["good/*"]}}));
-    let cluster = Cluster::new(&own, [Pool { name: "w", spec: Some(&spec) }], [("a", &none)]);
+    let cluster = Cluster::new(&own, [Pool::new("w", Some(&spec), &own)], [("a", &none)]);
     let good = waits("one", 1);
     let bad = Asks { images: vec!["bad/image".into()], runtime_class: None };
     let changed = Entry { wants: Wants { template: Some(&bad), ..Wants::default() }, ..waits("one", 1) };
@@ -279,13 +310,19 @@ fn what_was_admitted_is_judged_again_by_all_but_room() {
 fn shares_tell_how_workers_stand() {
     let (spec, gpu, none) = (worker(json!({"slots": 1})), ["gpu".to_owned()], BTreeMap::new());
     let own = worker(json!({}));
-    let cluster = Cluster::new(&own, [Pool { name: "w", spec: Some(&spec) }], [("a", &none)]);
+    let cluster = Cluster::new(&own, [Pool::new("w", Some(&spec), &own)], [("a", &none)]);
     let picky = Entry { wants: Wants { requires: &gpu, ..Wants::default() }, ..waits("picky", 1) };
-    let entries = [holds("held", "w"), holds("own", ""), waits("one", 1), picky];
+    let stays = Entry { keeps: false, ..holds("own", "") };
+    let entries = [holds("held", "w"), stays, waits("one", 1), picky];
     let pass = Pass::new(&cluster, &entries);
-    let share =
-        |worker: &str, slots, active, queued| pass::Share { worker: worker.into(), slots, active, queued };
-    assert_eq!(pass.shares(), [share("", 3, 1, 0), share("w", 1, 1, 1)]);
+    let share = |worker: &str, slots, active, queued, bound| pass::Share {
+        worker: worker.into(),
+        slots,
+        active,
+        queued,
+        bound,
+    };
+    assert_eq!(pass.shares(), [share("", 3, 1, 0, true), share("w", 1, 1, 1, false)]);
 }
 
 #[test]
@@ -300,6 +337,8 @@ fn every_refusal_says_a_sentence_with_what_to_do() {
         Refusal::Draining { worker },
         Refusal::NoWorkerOffers { worker, namespace, capability: "gpu" },
         Refusal::NoWorkerOffers { worker: "", namespace, capability: "gpu" },
+        Refusal::NoImage { worker },
+        Refusal::NoImage { worker: "" },
         Refusal::Image { worker, image: "i" },
         Refusal::RuntimeClass { worker, name: "r" },
         Refusal::Cost { worker, limit: None, most: "5" },
@@ -348,7 +387,7 @@ fn among_ten_thousand_runs_the_one_for_a_free_slot_is_found_in_five_milliseconds
                 entry.place = Place::Holds("w");
             }
             let labels = namespaces.iter().map(|name| (name.as_str(), &none));
-            let cluster = Cluster::new(&own, [Pool { name: "w", spec: Some(&spec) }], labels);
+            let cluster = Cluster::new(&own, [Pool::new("w", Some(&spec), &own)], labels);
             let pass = Pass::new(&cluster, &entries);
             assert_eq!(pass.admitted().count(), 1);
             begun.elapsed()

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use loop_api::run::rfc3339;
+use loop_api::crd::LoopWorker;
+use loop_api::run::{Condition, rfc3339};
 use loop_api::worker::{LoopWorkerSpec, LoopWorkerStatus};
 
 use crate::run::status::{conditions, said};
@@ -46,13 +47,8 @@ pub(super) fn of(
             vec![said(ONLINE, false, "Unreadable", &message), said(ACCEPTED, false, "Unreadable", &message)]
         }
         Ok(spec) => {
-            let (draining, reason, message) = match (spec.is_draining(), share.active) {
-                (false, _) => (false, "InService", "the worker takes runs"),
-                (true, 0) => (true, "Drained", "the worker takes no new runs, and none is left"),
-                (true, _) => {
-                    (true, "Asked", "the worker takes no new runs; those that it has go on to their end")
-                }
-            };
+            let since = drained_since(before).unwrap_or(now);
+            let (reason, message) = drain(spec, share, since, now);
             let unused = spec.unused();
             let accepted = if unused.is_empty() {
                 said(ACCEPTED, true, "Accepted", "all of the spec is gone by")
@@ -63,7 +59,7 @@ pub(super) fn of(
                 said(ACCEPTED, true, "FieldsNotUsed", &message)
             };
             let online = said(ONLINE, true, "Seen", "an operator looks after the worker");
-            vec![online, said(DRAINING, draining, reason, message), accepted]
+            vec![online, said(DRAINING, spec.is_draining(), reason, &message), accepted]
         }
     };
     LoopWorkerStatus {
@@ -74,8 +70,49 @@ pub(super) fn of(
     }
 }
 
+/// Reason and message of how far the drain of a worker is that was asked for then.
+fn drain(spec: &LoopWorkerSpec, share: &Share, since: Timestamp, now: Timestamp) -> (&'static str, String) {
+    if !spec.is_draining() {
+        return ("InService", "the worker takes runs".into());
+    }
+    let no_more = "the worker takes no new runs";
+    match (due(spec, since), share.active) {
+        (_, 0) => ("Drained", format!("{no_more}, and none is left")),
+        (None, _) => ("Asked", format!("{no_more}; those that it has go on to their end")),
+        (Some(due), _) if now < due => {
+            let due = rfc3339(due.as_millisecond());
+            ("Asked", format!("{no_more}; those that it has go on to their end, and not beyond {due}"))
+        }
+        (Some(_), _) if share.bound => {
+            let bound = "those that keep no checkpoint (spec.checkpoint.store is None) cannot go on elsewhere, and go on \
+                         here to their end";
+            ("RunsCannotMove", format!("{no_more}, and its deadline has passed; {bound}"))
+        }
+        (Some(_), _) => {
+            let stopped = "those that it has are stopped, to go on elsewhere from their checkpoints";
+            ("RunsMove", format!("{no_more}, and its deadline has passed; {stopped}"))
+        }
+    }
+}
+
+/// When the runs of a worker that is drained have to have left it.
+pub(crate) fn deadline(worker: &LoopWorker) -> Option<Timestamp> {
+    due(&worker.spec, drained_since(worker.status.as_ref()?)?)
+}
+
+fn due(spec: &LoopWorkerSpec, since: Timestamp) -> Option<Timestamp> {
+    let seconds = spec.drain.as_ref().filter(|drain| drain.enabled)?.deadline_seconds?;
+    since.checked_add(Duration::from_secs(seconds.into())).ok()
+}
+
+/// Since when an operator has known that a worker is drained. It stands in the status, so that a restart changes nothing.
+fn drained_since(status: &LoopWorkerStatus) -> Option<Timestamp> {
+    let held = |condition: &&Condition| condition.kind == DRAINING && condition.status == "True";
+    status.conditions.iter().find(held)?.last_transition_time.parse().ok()
+}
+
 /// When a status that follows another is to be written; `last` is how long ago one was.
-pub(super) fn due(
+pub(super) fn to_write(
     before: &LoopWorkerStatus,
     after: &LoopWorkerStatus,
     last: Option<Duration>,
@@ -94,6 +131,7 @@ pub(super) fn due(
 
 #[cfg(test)]
 mod tests {
+    use loop_api::run::{ClaimReference, Defaults};
     use loop_api::worker::Drain;
 
     use super::*;
@@ -105,7 +143,7 @@ mod tests {
     }
 
     fn share(active: usize, queued: usize) -> Share {
-        Share { worker: "backend".into(), slots: 3, active, queued }
+        Share { worker: "backend".into(), slots: 3, active, queued, bound: false }
     }
 
     fn shown(status: &LoopWorkerStatus) -> Vec<String> {
@@ -120,18 +158,57 @@ mod tests {
         let first = of(Ok(&spec), &new, &share(1, 2), 1, at(10));
         assert_eq!((first.active, first.queued, first.observed_generation), (1, 2, Some(1)));
         assert_eq!(shown(&first), ["Online=True/Seen", "Draining=False/InService", "Accepted=True/Accepted"]);
-        spec.drain = Some(Drain { enabled: true, deadline_seconds: Some(60) });
-        let drained = of(Ok(&spec), &first, &share(1, 0), 2, at(20));
-        assert_eq!(
-            shown(&drained),
-            ["Online=True/Seen", "Draining=True/Asked", "Accepted=True/FieldsNotUsed"]
-        );
-        assert!(drained.conditions[2].message.contains("spec.drain.deadlineSeconds"), "{drained:?}");
-        assert_eq!(drained.conditions[0].last_transition_time, first.conditions[0].last_transition_time);
-        let empty = of(Ok(&spec), &drained, &share(0, 0), 2, at(30));
-        assert_eq!(shown(&empty)[1], "Draining=True/Drained");
-        let unread = of(Err("invalid type"), &empty, &share(0, 0), 3, at(40));
+        spec.defaults = Some(Defaults::default());
+        spec.repository_cache = Some(ClaimReference::default());
+        let unused = of(Ok(&spec), &first, &share(1, 0), 2, at(20));
+        assert_eq!(shown(&unused)[2], "Accepted=True/FieldsNotUsed");
+        assert!(unused.conditions[2].message.contains("spec.repositoryCache"), "{unused:?}");
+        assert_eq!(unused.conditions[0].last_transition_time, first.conditions[0].last_transition_time);
+        let unread = of(Err("invalid type"), &unused, &share(0, 0), 3, at(40));
         assert_eq!(shown(&unread), ["Online=False/Unreadable", "Accepted=False/Unreadable"]);
+    }
+
+    #[test]
+    fn a_drain_is_counted_from_when_it_was_seen_and_says_what_is_left() {
+        let mut spec = LoopWorkerSpec::default();
+        let bound = Share { bound: true, ..share(1, 0) };
+        let said = |spec: &LoopWorkerSpec, before: &LoopWorkerStatus, share: &Share, now: i64| {
+            let status = of(Ok(spec), before, share, 2, at(now));
+            let message = status.conditions[1].message.clone();
+            (shown(&status)[1].clone(), message, status)
+        };
+        let asked = |deadline| Some(Drain { enabled: true, deadline_seconds: deadline });
+        spec.drain = asked(None);
+        let (shown, message, _) = said(&spec, &LoopWorkerStatus::default(), &bound, 20);
+        assert_eq!(shown, "Draining=True/Asked");
+        assert!(message.ends_with("those that it has go on to their end"), "{message}");
+
+        spec.drain = asked(Some(60));
+        let (shown, message, status) = said(&spec, &LoopWorkerStatus::default(), &bound, 20);
+        assert_eq!(shown, "Draining=True/Asked");
+        assert!(message.ends_with("not beyond 1970-01-01T00:01:20Z"), "{message}");
+        let after = |share: &Share, now| said(&spec, &status, share, now).0;
+        assert_eq!(said(&spec, &status, &bound, 79).2.conditions, status.conditions, "nothing to write");
+        assert_eq!(after(&share(1, 0), 80), "Draining=True/RunsMove");
+        assert_eq!(after(&bound, 80), "Draining=True/RunsCannotMove");
+        assert_eq!(after(&share(0, 0), 80), "Draining=True/Drained");
+        assert_eq!(after(&share(0, 0), 79), "Draining=True/Drained");
+
+        let worker = |spec: &LoopWorkerSpec, status: &LoopWorkerStatus| {
+            let mut worker = LoopWorker::new("backend", spec.clone());
+            worker.status = Some(status.clone());
+            deadline(&worker)
+        };
+        assert_eq!(worker(&spec, &status), Some(at(80)));
+        assert_eq!(worker(&spec, &LoopWorkerStatus::default()), None, "nobody has seen it");
+        for spared in [asked(None), None, Some(Drain { enabled: false, deadline_seconds: Some(60) })] {
+            let spec = LoopWorkerSpec { drain: spared, ..LoopWorkerSpec::default() };
+            assert_eq!(worker(&spec, &status), None);
+        }
+        // One that was back in service meanwhile is drained anew.
+        let back = of(Ok(&LoopWorkerSpec::default()), &status, &bound, 3, at(70));
+        assert_eq!(worker(&spec, &back), None);
+        assert_eq!(worker(&spec, &said(&spec, &back, &bound, 75).2), Some(at(135)));
     }
 
     #[test]
@@ -139,16 +216,19 @@ mod tests {
         let spec = LoopWorkerSpec::default();
         let new = LoopWorkerStatus::default();
         let first = of(Ok(&spec), &new, &share(0, 0), 1, at(10));
-        assert_eq!(due(&new, &first, Some(Duration::ZERO), PAUSE), Due::Now);
-        assert_eq!(due(&first, &of(Ok(&spec), &first, &share(0, 0), 1, at(99)), None, PAUSE), Due::Never);
-        let busy = of(Ok(&spec), &first, &share(2, 1), 1, at(20));
-        assert_eq!(due(&first, &busy, None, PAUSE), Due::Now);
+        assert_eq!(to_write(&new, &first, Some(Duration::ZERO), PAUSE), Due::Now);
         assert_eq!(
-            due(&first, &busy, Some(Duration::from_secs(10)), PAUSE),
+            to_write(&first, &of(Ok(&spec), &first, &share(0, 0), 1, at(99)), None, PAUSE),
+            Due::Never
+        );
+        let busy = of(Ok(&spec), &first, &share(2, 1), 1, at(20));
+        assert_eq!(to_write(&first, &busy, None, PAUSE), Due::Now);
+        assert_eq!(
+            to_write(&first, &busy, Some(Duration::from_secs(10)), PAUSE),
             Due::In(Duration::from_secs(20))
         );
-        assert_eq!(due(&first, &busy, Some(PAUSE), PAUSE), Due::Now);
+        assert_eq!(to_write(&first, &busy, Some(PAUSE), PAUSE), Due::Now);
         let changed = of(Ok(&spec), &first, &share(2, 1), 2, at(20));
-        assert_eq!(due(&first, &changed, Some(Duration::ZERO), PAUSE), Due::Now);
+        assert_eq!(to_write(&first, &changed, Some(Duration::ZERO), PAUSE), Due::Now);
     }
 }

@@ -79,16 +79,6 @@ const RULES: &[(&str, &str, &str)] = &[
         "spec.defaults.resources.limits must be amounts, such as cpu: \"2\" and memory: 4Gi",
     ),
     (
-        "spec.defaults.caches[].name",
-        "self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')",
-        "name a cache with lower case letters, digits and '-', for instance cargo",
-    ),
-    (
-        "spec.defaults.caches[].mountPath",
-        "self.matches('^/[A-Za-z0-9._/-]+$') && !self.matches('(^|/)[.][.]?(/|$)')",
-        "the mountPath of a cache must be a whole path, such as /cache/cargo",
-    ),
-    (
         "spec.policy.costUSD",
         AMOUNT,
         "spec.policy.costUSD must be an amount of US dollars in quotes, such as \"25\" or \"0.5\"",

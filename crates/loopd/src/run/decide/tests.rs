@@ -21,7 +21,7 @@ fn wished(
 ) -> Decision {
     let mut run = run(1, status);
     wish(&mut run);
-    decide(&Seen { run: &run, pod, able, gap: None, turn: &asked(turn), ttl: Some(3600) }, now())
+    decide(&Seen { run: &run, pod, able, gap: None, turn: &asked(turn), ttl: Some(3600), leave: None }, now())
 }
 
 /// What the scheduler says.
@@ -31,6 +31,7 @@ fn asked(turn: bool) -> Turn {
             worker: "backend".into(),
             workspace: "git.example/app".into(),
             lease_seconds: 60,
+            defaults: None,
         };
     }
     let gap = Gap { reason: "SlotsFull", message: "all slots are taken".into() };
@@ -99,8 +100,9 @@ fn a_run_waits_until_its_turn_and_says_for_what() {
 #[test]
 fn a_run_that_waits_for_somebody_is_stalled_and_one_that_nobody_has_judged_is_soon_looked_at() {
     let run = run(1, &Value::Null);
-    let seen =
-        |turn: &Turn| decide(&Seen { run: &run, pod: None, able: true, gap: None, turn, ttl: None }, now());
+    let seen = |turn: &Turn| {
+        decide(&Seen { run: &run, pod: None, able: true, gap: None, turn, ttl: None, leave: None }, now())
+    };
     let gap = Gap { reason: "WorkerNotFound", message: "LoopWorker a is not there".into() };
     let stuck = seen(&Turn::Refused { gap, stuck: true });
     assert_eq!(conditions(&stuck), ["Admitted=False/WorkerNotFound", "Stalled=True/WorkerNotFound"]);
@@ -111,10 +113,35 @@ fn a_run_that_waits_for_somebody_is_stalled_and_one_that_nobody_has_judged_is_so
 }
 
 #[test]
-fn without_an_image_a_run_is_refused_whatever_slots_are_free() {
-    let refused = decided(&Value::Null, None, false, true);
-    assert_eq!(conditions(&refused), ["Admitted=False/NoAgentImage", "Stalled=True/NoAgentImage"]);
-    assert_eq!((refused.step, refused.status.attempt), (Step::Nothing, 0));
+fn what_the_worker_gives_is_fixed_when_the_run_is_admitted() {
+    let admitted = |status: &Value, gives: Value| {
+        let run = run(1, status);
+        let Turn::Given { worker, workspace, lease_seconds, .. } = asked(true) else { panic!("a turn") };
+        let defaults = Some(serde_json::from_value(gives).expect("defaults"));
+        let turn = Turn::Given { worker, workspace, lease_seconds, defaults };
+        let decided = decide(
+            &Seen { run: &run, pod: None, able: true, gap: None, turn: &turn, ttl: None, leave: None },
+            now(),
+        );
+        serde_json::to_value(decided.status).expect("JSON")
+    };
+    let first = admitted(&Value::Null, json!({"agent": {"image": "a"}, "nodeSelector": {"pool": "a"}}));
+    assert_eq!(first["defaults"], json!({"agent": {"image": "a"}, "nodeSelector": {"pool": "a"}}));
+    // Nothing but an admission changes it.
+    let goes_on = decided(&first, None, true, true);
+    assert_eq!(serde_json::to_value(&goes_on.status).expect("JSON")["defaults"], first["defaults"]);
+    let mut moved = first;
+    moved["podName"] = "".into();
+    let second = admitted(&moved, json!({"agent": {"image": "b"}, "nodeSelector": {"pool": "b"}}));
+    assert_eq!(second["attempt"], 2);
+    assert_eq!(second["defaults"], json!({"agent": {"image": "a"}, "nodeSelector": {"pool": "b"}}));
+}
+
+#[test]
+fn a_run_whose_image_is_gone_since_it_was_admitted_is_refused() {
+    let refused = decided(&with(&json!({"podUID": ""})), None, false, true);
+    assert_eq!(conditions(&refused), ["Admitted=True/Admitted", "Stalled=True/NoAgentImage"]);
+    assert_eq!((refused.step, refused.status.attempt), (Step::Nothing, 1));
 }
 
 #[test]
@@ -122,7 +149,10 @@ fn without_the_policies_no_pod_is_made_before_and_after_admission() {
     let barred = |status: &Value, pod: Option<&Pod>| {
         let run = run(1, status);
         let gap = Gap { reason: "PoliciesMissing", message: "policy p is missing".into() };
-        decide(&Seen { run: &run, pod, able: true, gap: Some(&gap), turn: &asked(true), ttl: None }, now())
+        decide(
+            &Seen { run: &run, pod, able: true, gap: Some(&gap), turn: &asked(true), ttl: None, leave: None },
+            now(),
+        )
     };
     let waits = barred(&Value::Null, None);
     assert_eq!(conditions(&waits), ["Admitted=False/PoliciesMissing", "Stalled=True/PoliciesMissing"]);
@@ -187,7 +217,7 @@ fn an_attempt_that_may_still_be_at_work_is_revoked_and_the_next_waits_for_its_le
         assert_eq!((waits.step, waits.again.as_secs(), &waits.status), (Step::Nothing, 45, &lost.status));
         let run = run(1, &status);
         let turn = asked(true);
-        let seen = Seen { run: &run, pod: None, able: true, gap: None, turn: &turn, ttl: None };
+        let seen = Seen { run: &run, pod: None, able: true, gap: None, turn: &turn, ttl: None, leave: None };
         let next = decide(&seen, "2026-01-01T00:10:45Z".parse().expect("a time"));
         assert_eq!((next.step, next.status.attempt, next.status.lease_seconds), (Step::Start, 2, Some(60)));
     }
@@ -441,10 +471,81 @@ fn what_was_decided_is_decided_again_so_that_nothing_is_written_twice() {
             written["result"] = result.clone();
         }
         let run = run(1, &written);
-        let again =
-            Seen { run: &run, pod: pod.as_ref(), able: true, gap: None, turn: &asked(turn), ttl: None };
+        let again = Seen {
+            run: &run,
+            pod: pod.as_ref(),
+            able: true,
+            gap: None,
+            turn: &asked(turn),
+            ttl: None,
+            leave: None,
+        };
         let again = decide(&again, later);
         assert_eq!(again.status, first.status);
         assert_eq!(Owned::of(run.status.as_ref().expect("a status")), again.status);
     }
+}
+
+/// A run of a worker that is drained, which has to have left it at `due`.
+fn drained(status: &Value, pod: Option<&Pod>, due: &str, wish: impl Fn(&mut LoopRun)) -> Decision {
+    let mut run = run(1, status);
+    wish(&mut run);
+    let leave = Some(due.parse().expect("a time"));
+    decide(&Seen { run: &run, pod, able: true, gap: None, turn: &asked(true), ttl: None, leave }, now())
+}
+
+const DUE: &str = "2026-01-01T00:10:00Z";
+
+#[test]
+fn a_run_leaves_a_drained_worker_at_the_deadline_and_goes_on_without_a_lost_attempt() {
+    let lost = json!({"attempts": 9, "iteration": 0, "message": "of another time"});
+    let before = with(&json!({"workerName": "backend", "lost": lost, "checkpoint": {"commit": "c"}}));
+    let early = drained(&before, Some(&running()), "2026-01-01T00:10:07Z", |_| {});
+    assert_eq!((early.step, early.again.as_secs()), (Step::Nothing, 7));
+    let due = drained(&before, Some(&running()), DUE, |_| {});
+    assert_eq!((due.step, due.status.phase), (Step::Stop, RunPhase::Running));
+    assert_eq!(conditions(&due), ["Admitted=True/Admitted", "Reconciling=True/WorkerDrained"]);
+    let mut status = serde_json::to_value(&due.status).expect("JSON");
+    status["checkpoint"] = before["checkpoint"].clone();
+    let still = drained(&status, Some(&running()), DUE, |_| {});
+    assert_eq!((still.step, &still.status), (Step::Stop, &due.status), "nothing is written twice");
+
+    let left = drained(&status, Some(&over(143)), DUE, |_| {});
+    assert_eq!((left.step, left.status.phase), (Step::Nothing, RunPhase::Pending));
+    assert_eq!((left.status.lost.as_ref(), left.status.lease_expires.as_ref()), (None, None));
+    assert_eq!((left.status.pod_name.as_str(), left.status.observed_retry), ("", 0));
+    let message = &left.status.conditions[0].message;
+    assert_eq!(
+        message,
+        "attempt 1 was stopped because LoopWorker backend is drained; attempt 2 goes on from the last checkpoint"
+    );
+    let next = decided(&serde_json::to_value(&left.status).expect("JSON"), None, true, true);
+    assert_eq!((next.step, next.status.attempt), (Step::Start, 2), "at once");
+    // What nobody has seen to end may still be at work.
+    let gone = drained(&status, None, DUE, |_| {});
+    assert_eq!(gone.status.lease_expires.as_deref(), Some("2026-01-01T00:11:15Z"));
+    assert_eq!((gone.status.lost.as_ref(), gone.again.as_secs()), (None, 75));
+    // It is lost as always when it is not the drain that has ended it.
+    assert!(drained(&before, Some(&over(137)), DUE, |_| {}).status.lost.is_some());
+}
+
+#[test]
+fn a_run_that_cannot_move_or_is_about_to_end_stays_on_a_drained_worker() {
+    let begun = with(&json!({"workerName": "backend"}));
+    let without = |run: &mut LoopRun| run.spec.checkpoint.store = CheckpointStore::None;
+    for wish in [&without as &dyn Fn(&mut LoopRun), &pausing, &canceling] {
+        let stays = drained(&begun, Some(&running()), DUE, wish);
+        assert_eq!((stays.step, conditions(&stays)[1].as_str()), (Step::Nothing, "Reconciling=True/Running"));
+    }
+    // Nothing has begun, so nothing would have to be done again.
+    let starting = pod(&json!({"phase": "Pending"}));
+    let leaves = drained(&begun, Some(&starting), DUE, without);
+    assert_eq!((leaves.step, leaves.status.phase), (Step::Stop, RunPhase::Pending));
+    let unmade = with(&json!({"podUID": "", "workerName": "backend"}));
+    assert_eq!(drained(&unmade, None, DUE, without).step, Step::Discard);
+    assert_eq!(drained(&unmade, None, "2026-01-01T00:10:01Z", without).step, Step::Start);
+    let late = |run: &mut LoopRun| run.spec.limits.active_deadline_seconds = Some(1);
+    let admitted = json!({"type": "Admitted", "status": "True", "reason": "Admitted", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    let over = drained(&with(&json!({"conditions": [admitted]})), Some(&running()), DUE, late);
+    assert_eq!((over.step, over.status.phase), (Step::Stop, RunPhase::Failed), "its own deadline counts");
 }

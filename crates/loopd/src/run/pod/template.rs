@@ -16,6 +16,7 @@ use super::{AGENT, GATE};
 
 /// What a template says of the image of agent or gate that it does not change.
 pub(super) const INHERIT: &str = part::INHERIT;
+pub(super) use part::ask;
 
 /// Names of containers that are ours, whether or not a pod has them.
 pub(crate) const OURS: [&str; 6] = ["install", "sidecar", AGENT, "claude", GATE, "runner"];
@@ -87,12 +88,12 @@ fn metadata(pod: &mut Pod, template: &PodTemplateSpec) -> Result<(), String> {
 
 /// Takes over where the pod is placed, and what it is reached by.
 fn place(spec: &mut PodSpec, mut wanted: PodSpec) -> Result<(), String> {
-    spec.node_selector = wanted.node_selector.take();
+    spec.node_selector = wanted.node_selector.take().or(spec.node_selector.take());
     spec.tolerations = wanted.tolerations.take().map(leaving).or(spec.tolerations.take());
     spec.affinity = wanted.affinity.take();
     spec.topology_spread_constraints = wanted.topology_spread_constraints.take();
     spec.priority_class_name = wanted.priority_class_name.take();
-    spec.runtime_class_name = wanted.runtime_class_name.take();
+    spec.runtime_class_name = wanted.runtime_class_name.take().or(spec.runtime_class_name.take());
     spec.scheduler_name = wanted.scheduler_name.take();
     spec.image_pull_secrets = wanted.image_pull_secrets.take();
     spec.dns_config = wanted.dns_config.take();

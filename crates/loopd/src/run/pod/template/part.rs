@@ -64,7 +64,7 @@ pub(super) fn give(
 
 /// Puts what a team asks for over what we do. Where it has a limit only, that is also the request, as everywhere. Gates and
 /// agent take turns, so that what is asked for the agent is the limit of both and the request of one.
-fn ask(own: &mut ResourceRequirements, wanted: ResourceRequirements, same: bool) {
+pub(in crate::run::pod) fn ask(own: &mut ResourceRequirements, wanted: ResourceRequirements, same: bool) {
     let usual = |amounts: Option<BTreeMap<String, Quantity>>| {
         let amounts = amounts.unwrap_or_default().into_iter();
         amounts.filter(|(kind, _)| same || USUAL.contains(&kind.as_str())).collect::<BTreeMap<_, _>>()
