@@ -61,33 +61,36 @@ pub(crate) async fn serve(args: Args) -> anyhow::Result<()> {
 /// Waits for the lease, leads, and gives it back. Who loses it stands by again, with everything dropped that was known and
 /// under way: a process that ended instead would be started again after a pause that grows to 5 min, in which nobody leads.
 async fn operate(args: &Args, client: &Client, state: &Arc<State>, stop: Stop) -> anyhow::Result<()> {
-    loop {
-        let mut candidate = Candidate::new(client, &args.identity);
-        let win = async {
-            answers("runs", &scoped::<Guarded>(client, args.namespace.as_deref())).await?;
-            if args.namespace.is_none() {
-                answers("workers", &Api::<GuardedWorker>::all(client.clone())).await?;
-                answers("namespaces", &Api::<Labeled>::all(client.clone())).await?;
-            }
-            candidate.win(|| state.reached(Stage::StandsBy)).await;
-            anyhow::Ok(())
-        };
-        let won = tokio::select! {
-            won = win => Some(won),
-            () = stop.clone() => None,
-        };
-        if let Some(won) = won {
-            won?;
-            info!("this operator leads");
-            if let Some(error) = lead(args, client, state, &mut candidate, stop.clone()).await {
-                state.reached(Stage::StandsBy);
-                warn!(%error, "this operator leads no more, so that no two act at once");
-                continue;
-            }
+    let mut candidate = Candidate::new(client, &args.identity);
+    let installed = async {
+        answers("runs", &scoped::<Guarded>(client, args.namespace.as_deref())).await?;
+        if args.namespace.is_none() {
+            answers("workers", &Api::<GuardedWorker>::all(client.clone())).await?;
+            answers("namespaces", &Api::<Labeled>::all(client.clone())).await?;
         }
-        candidate.release().await;
-        return Ok(());
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        installed = installed => installed?,
+        () = stop.clone() => {}
     }
+    loop {
+        let won = tokio::select! {
+            biased;
+            () = stop.clone() => false,
+            () = candidate.win(|| state.reached(Stage::StandsBy)) => true,
+        };
+        if !won {
+            break;
+        }
+        info!("this operator leads");
+        let Some(error) = lead(args, client, state, &mut candidate, stop.clone()).await else { break };
+        state.reached(Stage::StandsBy);
+        warn!(%error, "this operator leads no more, so that no two act at once");
+        candidate = Candidate::new(client, &args.identity);
+    }
+    candidate.release().await;
+    Ok(())
 }
 
 /// Looks after runs until the process is told to end; gives the reason when the lease is lost before.
