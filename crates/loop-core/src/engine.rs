@@ -23,7 +23,7 @@ mod warm;
 pub(crate) use analysis::Base;
 use ask::account;
 pub use ask::unfinished;
-pub(crate) use finish::statement;
+pub use finish::statement;
 pub(crate) use gates::run_gates;
 pub use live::Live;
 pub(crate) use merge::checked_out;

@@ -264,6 +264,10 @@ async fn make(
             let made = Owned { pod_uid, ..status.clone() };
             write(context, run, status, &made).await?;
             context.made(run, status.attempt);
+            if let Err(error) = apply::forget_fields(&context.client, run, &made.pod_name).await {
+                // It only stays larger.
+                warn!(%error, "a pod keeps its managed fields");
+            }
             Ok(())
         }
         Err(error) => {

@@ -58,32 +58,36 @@ pub(crate) async fn serve(args: Args) -> anyhow::Result<()> {
     ended
 }
 
-/// Waits for the lease, leads, and gives it back.
+/// Waits for the lease, leads, and gives it back. Who loses it stands by again, with everything dropped that was known and
+/// under way: a process that ended instead would be started again after a pause that grows to 5 min, in which nobody leads.
 async fn operate(args: &Args, client: &Client, state: &Arc<State>, stop: Stop) -> anyhow::Result<()> {
     let mut candidate = Candidate::new(client, &args.identity);
-    let win = async {
+    let installed = async {
         answers("runs", &scoped::<Guarded>(client, args.namespace.as_deref())).await?;
         if args.namespace.is_none() {
             answers("workers", &Api::<GuardedWorker>::all(client.clone())).await?;
             answers("namespaces", &Api::<Labeled>::all(client.clone())).await?;
         }
-        candidate.win(|| state.reached(Stage::StandsBy)).await;
         anyhow::Ok(())
     };
-    let won = tokio::select! {
-        won = win => Some(won),
-        () = stop.clone() => None,
-    };
-    let lost = match won {
-        None => None,
-        Some(Err(error)) => return Err(error),
-        Some(Ok(())) => {
-            info!("this operator leads");
-            lead(args, client, state, &mut candidate, stop).await
+    tokio::select! {
+        installed = installed => installed?,
+        () = stop.clone() => {}
+    }
+    loop {
+        let won = tokio::select! {
+            biased;
+            () = stop.clone() => false,
+            () = candidate.win(|| state.reached(Stage::StandsBy)) => true,
+        };
+        if !won {
+            break;
         }
-    };
-    if let Some(lost) = lost {
-        return Err(lost).context("this operator ends, so that no two act at once");
+        info!("this operator leads");
+        let Some(error) = lead(args, client, state, &mut candidate, stop.clone()).await else { break };
+        state.reached(Stage::StandsBy);
+        warn!(%error, "this operator leads no more, so that no two act at once");
+        candidate = Candidate::new(client, &args.identity);
     }
     candidate.release().await;
     Ok(())

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::place::{Place, manifest, until};
 
-const FIRST: &str = "## Selected task\n\nWrite one.txt";
-const SECOND: &str = "## Selected task\n\nWrite two.txt";
-const REVIEW: &str = "You are a senior engineer who reviews";
+pub(super) const FIRST: &str = "## Selected task\n\nWrite one.txt";
+pub(super) const SECOND: &str = "## Selected task\n\nWrite two.txt";
+pub(super) const REVIEW: &str = "You are a senior engineer who reviews";
 const COMPLIANCE: &str = "Does the work do what the spec says?";
 
 fn fixtures() -> Value {
@@ -31,7 +31,7 @@ fn fixtures() -> Value {
 }
 
 /// A pod that answers as a model, at `http://model:8080`, and a Secret with what leads there.
-fn model(place: &Place) {
+pub(super) fn model(place: &Place, fixtures: &Value) {
     let labels = json!({"app": "model"});
     let container = json!({
         "name": "model", "image": "agentloop/aimock:test", "imagePullPolicy": "IfNotPresent",
@@ -54,7 +54,7 @@ fn model(place: &Place) {
     });
     let map = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "model"},
-        "data": {"fixtures.json": fixtures().to_string()},
+        "data": {"fixtures.json": fixtures.to_string()},
     });
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "model-key"},
@@ -74,7 +74,7 @@ fn claude_works_in_an_image_without_it_and_nobody_else_gets_its_key() {
         return;
     }
     place.git_server(PROJECT);
-    model(&place);
+    model(&place, &fixtures());
     let task = "  task: {specPath: specs/files.md}\n  gates: [{name: check, run: sh check.sh}]\n";
     let claude = "adapter: claude, secretRef: {name: model-key}";
     place.apply(&manifest("files", task).replace("adapter: script", claude));

@@ -10,7 +10,8 @@ use super::lost::{processes, status};
 use super::place::{Place, is_ours, kubectl, say, until, work};
 
 const RUNNER: &str = "/usr/local/bin/loop-runner";
-const SILENT: &str = "the API server was not heard for longer than the lease of the run";
+/// What the engine says when it stops.
+pub(super) const SILENT: &str = "the API server was not heard for longer than the lease of the run";
 
 /// A pod of this machine without a network, until this is dropped.
 struct Cut(u32);
@@ -40,7 +41,7 @@ impl Drop for Cut {
 }
 
 /// The folder of the test cluster.
-fn cluster() -> PathBuf {
+pub(super) fn cluster() -> PathBuf {
     let config = std::env::var("KUBECONFIG").expect("KUBECONFIG");
     Path::new(&config).parent().expect("a folder").to_owned()
 }

@@ -10,6 +10,9 @@ use serde_json::Value;
 
 use super::place::{OPERATOR, Place, kubectl, until, work};
 
+/// Its pods.
+const CHOSEN: &str = "app.kubernetes.io/component=operator,app.kubernetes.io/instance=agentloop";
+
 /// The operator's deployment, which is left as it was found.
 pub(super) struct Operator {
     namespace: &'static str,
@@ -23,7 +26,7 @@ impl Operator {
         operator
     }
 
-    fn kubectl(&self, arguments: &[&str]) -> String {
+    pub(super) fn kubectl(&self, arguments: &[&str]) -> String {
         let output =
             kubectl().args(["--namespace", self.namespace]).args(arguments).output().expect("kubectl runs");
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
@@ -37,9 +40,18 @@ impl Operator {
         until("there are as many operators", || self.pods().len() == usize::from(replicas));
     }
 
-    fn pods(&self) -> Vec<String> {
-        let chosen = "app.kubernetes.io/component=operator,app.kubernetes.io/instance=agentloop";
-        let pods = self.kubectl(&["get", "pods", "-l", chosen, "-o", "name"]);
+    /// Whether it says of itself that it leads.
+    pub(super) fn leads(&self, pod: &str) -> bool {
+        self.metrics(pod)["agentloop_leader"] > 0.5
+    }
+
+    /// The uid of the only one.
+    pub(super) fn uid(&self) -> String {
+        self.kubectl(&["get", "pods", "-l", CHOSEN, "-o", "jsonpath={.items[0].metadata.uid}"])
+    }
+
+    pub(super) fn pods(&self) -> Vec<String> {
+        let pods = self.kubectl(&["get", "pods", "-l", CHOSEN, "-o", "name"]);
         pods.lines().filter_map(|line| line.strip_prefix("pod/")).map(str::to_owned).collect()
     }
 
@@ -49,7 +61,7 @@ impl Operator {
         serde_json::from_str::<Value>(&text).expect("JSON")["spec"].clone()
     }
 
-    fn leader(&self) -> String {
+    pub(super) fn leader(&self) -> String {
         self.lease()["holderIdentity"].as_str().unwrap_or_default().to_owned()
     }
 

@@ -47,6 +47,12 @@ fn with_server(test: &str) -> Option<Place> {
         return None;
     }
     let place = Place::new(test)?;
+    store(&place);
+    Some(place)
+}
+
+/// The server and the Secrets.
+pub(super) fn store(place: &Place) {
     place.apply(SERVER);
     place.must(&["wait", "--for=condition=Ready", "pod/store", "--timeout=120s"]);
     place.must(&["exec", "store", "--", "mkdir", "/data/loops"]);
@@ -54,10 +60,10 @@ fn with_server(test: &str) -> Option<Place> {
         let secret = format!("--from-literal=AWS_SECRET_ACCESS_KEY={key}");
         place.must(&["create", "secret", "generic", name, "--from-literal=AWS_ACCESS_KEY_ID=robot", &secret]);
     }
-    Some(place)
 }
 
-fn bucket(name: &str, secret: &str) -> String {
+/// What a run says to have a store there.
+pub(super) fn bucket(name: &str, secret: &str) -> String {
     format!(
         "{{store: S3, s3: {{bucket: {name}, prefix: a/b, endpoint: \"http://store:8014\", secretRef: {{name: {secret}}}}}}}"
     )

@@ -71,8 +71,9 @@ impl Engine<'_> {
     }
 }
 
-/// The evidence of a granted run.
-pub(crate) fn statement(state: &State, run: &str, protected: &str, journal_head: &str) -> Option<Statement> {
+/// The evidence of a granted run; `None` where nothing was granted. `protected` is the digest of its protected files,
+/// `journal_head` that of the record which completed it.
+pub fn statement(state: &State, run: &str, protected: &str, journal_head: &str) -> Option<Statement> {
     let created = state.created.as_ref()?;
     let facts = state.worktree.as_ref()?;
     let granted = state.granted.as_ref()?;

@@ -148,12 +148,14 @@ pub(crate) async fn start(
 ) -> Result<String, Error> {
     let pod = wanted(run, attempt, images, template)?;
     let maps: Api<ConfigMap> = namespaced(client, run);
+    let mut there = Vec::new();
     for name in objects::maps(run) {
         // Before there is a pod, which would work for nothing.
         let found = maps.get_opt(&name).await.map_err(failed("read ConfigMap", &name))?;
-        if found.is_some_and(|found| !belongs(&found, run)) {
+        if found.as_ref().is_some_and(|found| !belongs(found, run)) {
             return Err(Error::Foreign { kind: "ConfigMap", name });
         }
+        there.push(found);
     }
     if let Some(claim) = objects::claim(run) {
         let claims: Api<PersistentVolumeClaim> = namespaced(client, run);
@@ -162,8 +164,12 @@ pub(crate) async fn start(
     let pods: Api<Pod> = namespaced(client, run);
     let pod = create(&pods, run, "Pod", &pod).await?;
     let uid = pod.uid().unwrap_or_default();
-    for map in objects::config_maps(run, &uid) {
-        let found = create(&maps, run, "ConfigMap", &map).await?;
+    for (map, found) in objects::config_maps(run, &uid).into_iter().zip(there) {
+        // To make what an earlier attempt has made would be a write that is refused.
+        let found = match found {
+            Some(found) => found,
+            None => create(&maps, run, "ConfigMap", &map).await?,
+        };
         if found.metadata.annotations == map.metadata.annotations {
             continue;
         }
@@ -174,6 +180,15 @@ pub(crate) async fn start(
             .map_err(failed("annotate ConfigMap", &name))?;
     }
     Ok(uid)
+}
+
+/// Takes from a pod the note of who set which of its fields, which the API server makes with every object: it is half of what
+/// a pod takes of the store, for as long as the run is kept, and nobody applies pods of runs.
+pub(crate) async fn forget_fields(client: &Client, run: &LoopRun, name: &str) -> Result<(), Error> {
+    let pods: Api<Pod> = namespaced(client, run);
+    let patch = json!({"metadata": {"managedFields": [{}]}});
+    let forgotten = pods.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+    unless_gone(forgotten.map(|_| ())).map(drop).map_err(failed("shrink pod", name))
 }
 
 /// The template that a run names.
