@@ -100,7 +100,7 @@ impl Mailbox {
             if let Some(reply) = replies.into_iter().find(|reply| reply.id == id) {
                 return Ok(reply.what);
             }
-            if matches!(wanted, Wanted::Push(_)) && self.lease.hold() != Hold::Held {
+            if *wanted != Wanted::Ended && self.lease.hold() != Hold::Held {
                 return Err("the lease of this pod has run out".into());
             }
             if Instant::now() >= end {

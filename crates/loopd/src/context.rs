@@ -95,6 +95,8 @@ pub(crate) struct Context {
     unfit: Mutex<BTreeSet<String>>,
     /// What the templates of runs ask for, as last read, by the uid of the run.
     asks: Mutex<BTreeMap<String, Asks>>,
+    /// Held by who counts what runs do.
+    counting: Mutex<()>,
     /// Namespaces that have account and role.
     prepared: Mutex<BTreeSet<String>>,
     /// Errors in a row, and when the next try is due.
@@ -127,6 +129,7 @@ impl Context {
             made: Mutex::default(),
             unfit: Mutex::default(),
             asks: Mutex::default(),
+            counting: Mutex::default(),
             prepared: Mutex::default(),
             failures: Mutex::default(),
         }

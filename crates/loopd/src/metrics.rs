@@ -76,7 +76,7 @@ impl Metrics {
         let help = "Runs that began to wait for a slot, or to wait for another reason";
         registry.register("queue_blocked", help, blocked.clone());
         let waited = Histogram::new(exponential_buckets(0.05, 3.0, 13));
-        let help = "Time that a run waited for its slot, each time that it was given one";
+        let help = "Time that a run waited for its first slot";
         registry.register_with_unit("queue_wait", help, Unit::Seconds, waited.clone());
         let leases_expired = Counter::default();
         let help = "Attempts that were lost without a word, so that their lease has to run out";
@@ -99,7 +99,7 @@ impl Metrics {
         self.blocked.get_or_create(&Reason { reason }).inc();
     }
 
-    /// Counts a run that is given a slot after so much time.
+    /// Counts a run that is given its first slot after so much time.
     pub(crate) fn admitted(&self, waited: Duration) {
         self.waited.observe(waited.as_secs_f64());
     }
@@ -107,6 +107,11 @@ impl Metrics {
     /// Counts an attempt whose lease has to run out.
     pub(crate) fn lease_expired(&self) {
         self.leases_expired.inc();
+    }
+
+    /// Counts from now on what runs do, for this operator acts.
+    pub(crate) fn lead(&self) {
+        self.runs.lead(Timestamp::now());
     }
 
     /// Counts what is new in all runs.

@@ -138,7 +138,8 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
         }
     }
     if decision.status.attempt > before.attempt {
-        context.metrics.admitted(standing::waited(&run, &before, now));
+        let waited = standing::waited(&run, &before, now);
+        waited.into_iter().for_each(|waited| context.metrics.admitted(waited));
     }
     if let Turn::Refused { gap, .. } = &turn
         && before.reason(ADMITTED) != Some(gap.reason)

@@ -111,6 +111,7 @@ async fn lead(
     let seen = Seen::new(runs.clone(), pods, all.then(|| (workers.clone(), namespaces)));
     let metrics = Arc::clone(&state.metrics);
     let context = Arc::new(Context::new(client.clone(), Settings::new(args), metrics, seen, wake));
+    state.metrics.lead();
     state.reached(Stage::Leads(Arc::clone(&context)));
 
     let run_changes = watcher(scoped(client, args.namespace.as_deref()), watcher::Config::default())

@@ -1,7 +1,7 @@
 //! Workers of a platform team: their slots, their order, what they offer, and how they are taken out of service.
 
 use super::operator::Operator;
-use super::place::{Place, until, work};
+use super::place::{Place, kubectl, until, work};
 
 /// A worker of one namespace alone, until this is dropped.
 struct Worker<'a> {
@@ -71,6 +71,12 @@ fn runs_of_a_worker_wait_for_its_slot_and_the_most_urgent_goes_first() {
         "  slots: 1\n  leaseSeconds: 45\n  queuePolicy: NewestFirst\n  capabilities: [gpu]\n",
     );
     until("the operator sees the worker", || worker.is("Online") == "True");
+    until("it tells of it", || {
+        let about = format!("reason=WorkerRegistered,regarding.name={}", worker.name);
+        let events =
+            ["get", "events.events.k8s.io", "-n", "default", "--field-selector", &about, "-o", "name"];
+        kubectl().args(events).output().is_ok_and(|found| !found.stdout.is_empty())
+    });
     place.run("first", &work("first"));
     until("its agent works", || place.log("first").contains("implementation of iteration 1 begins"));
     assert_eq!(field(&place, "first", ".status.workerName"), worker.name);

@@ -14,6 +14,8 @@ fi
 for lock in .git/*.lock; do [ ! -e "$lock" ] || rm -rf "$lock"; done
 [ -z "$4" ] || printf '%s\n' "$4" | git -c core.fsmonitor=false sparse-checkout set --cone --stdin
 if [ "$3" = tracked ]; then
+  # Attributes that nobody committed would have other bytes taken for those of the commit.
+  find . -path ./.git -prune -o -name .gitattributes -prune -exec rm -rf {} +
   # Files that are as they should be keep their times, so nothing is built again for this.
   git read-tree "$2"
   git -c core.fsmonitor=false update-index -q --refresh || :

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Error, Setting, Side};
+use super::{Error, HELPER_OUTPUT, Setting, Side};
 
 const CHECK_OUT: &str = concat!(include_str!("submodules.sh"), include_str!("check_out.sh"));
 
@@ -21,7 +21,13 @@ impl Side {
         let (objects, folders) = (setting.trusted.join("objects"), setting.folders.join("\n"));
         let submodules = setting.submodules.as_deref().unwrap_or(Path::new("")).to_string_lossy();
         let arguments = [&*objects.to_string_lossy(), commit, what, &folders, &submodules];
-        let captured = self.helper(CHECK_OUT, &arguments, b"", &setting.search_path)?;
+        let captured = self.helper_with(
+            CHECK_OUT,
+            &arguments,
+            b"",
+            &setting.search_path,
+            (HELPER_OUTPUT, setting.fill_time()),
+        )?;
         if captured.outcome.success() {
             return Ok(());
         }

@@ -3,8 +3,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
-use super::{Error, Setting, Side};
+use super::{Error, HELPER_OUTPUT, HELPER_TIME, Setting, Side};
 use crate::git::{self, Git, Trusted};
 
 const FILL: &str = concat!(
@@ -17,11 +18,27 @@ const MOST_DEPTH: u32 = 16;
 /// What keeps a submodule's clone in the git folder of the repository around it.
 const CLONES: &str = "modules";
 
+/// Longest that a checkout with submodules may take: they may be as large as repositories get.
+const FILL_TIME: Duration = Duration::from_mins(30);
+
+impl Setting {
+    /// Longest that showing a commit may take.
+    pub(super) fn fill_time(&self) -> Duration {
+        if self.submodules.is_some() { FILL_TIME } else { HELPER_TIME }
+    }
+}
+
 impl Side {
     /// Gives the worktree's submodules their files, before an agent is at work in it.
     pub fn fill_submodules(&self, setting: &Setting) -> Result<(), Error> {
         let Some(submodules) = &setting.submodules else { return Ok(()) };
-        let captured = self.helper(FILL, &[&submodules.to_string_lossy()], b"", &setting.search_path)?;
+        let captured = self.helper_with(
+            FILL,
+            &[&submodules.to_string_lossy()],
+            b"",
+            &setting.search_path,
+            (HELPER_OUTPUT, setting.fill_time()),
+        )?;
         if captured.outcome.success() {
             return Ok(());
         }

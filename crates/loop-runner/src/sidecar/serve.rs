@@ -35,6 +35,9 @@ const GRACE: Duration = Duration::from_secs(40);
 /// How long of that the remote is waited for, before the end is told without it.
 const REMOTE: Duration = Duration::from_secs(60);
 
+/// In which all submodules have to be asked for; the runner waits longer.
+const FETCHES: Duration = Duration::from_mins(30);
+
 /// What is said when the API server does not take a status.
 const UNWRITTEN: &str = "the status could not be written";
 
@@ -187,7 +190,8 @@ impl Sidecar {
     }
 
     async fn submodules(&self, commit: &str) -> Result<Answer> {
-        let fetched = ask(None, || submodules::fetch(&self.origin, &self.submodules, commit)).await;
+        let end = Instant::now() + FETCHES;
+        let fetched = ask(Some(end), || submodules::fetch(&self.origin, &self.submodules, commit, end)).await;
         let count = fetched.map_err(|reason| anyhow!(reason))?;
         say(&format!("{count} submodules are at hand"));
         Ok(Answer::Fetched)

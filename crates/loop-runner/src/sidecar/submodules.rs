@@ -5,12 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::credentials::{Access, SECRET, server};
 use super::git::{Origin, git, git_to};
 
 /// Most of them, those of submodules too.
 const MOST: usize = 256;
+/// Longest path of one of them.
+const LONGEST: usize = 1024;
 
 /// A submodule, as a commit names it.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,34 +23,53 @@ struct Submodule {
     commit: String,
 }
 
-/// Gets what the submodules of a commit of the clone have, and those of theirs; gives how many there are.
+/// Where submodules are named: a commit of a repository.
+struct Above {
+    folder: PathBuf,
+    commit: String,
+    url: String,
+    /// Its path from the top, with a slash behind it.
+    path: String,
+    /// Whether all on the way to it are on the repository's own server: only they are asked with its credential.
+    own: bool,
+}
+
+/// Gets what the submodules of a commit of the clone have, and those of theirs, begun before `end`; gives how many there
+/// are.
 ///
 /// # Errors
 /// A sentence that names the submodule.
-pub(super) fn fetch(origin: &Origin, place: &Path, commit: &str) -> Result<usize, String> {
+pub(super) fn fetch(origin: &Origin, place: &Path, commit: &str, end: Instant) -> Result<usize, String> {
     if !place.join("HEAD").exists() {
         let text = place.to_string_lossy();
         git(Path::new("/"), &["init", "--quiet", "--bare", "--template=", "--initial-branch=none", &text])?;
     }
-    let mut open: Vec<(PathBuf, String, String, String)> =
-        vec![(origin.folder().to_owned(), commit.to_owned(), origin.url().to_owned(), String::new())];
+    let (folder, url) = (origin.folder().to_owned(), origin.url().to_owned());
+    let mut open = vec![Above { folder, commit: commit.to_owned(), url, path: String::new(), own: true }];
     let mut count = 0;
-    while let Some((folder, commit, url, above)) = open.pop() {
-        for Submodule { path, url, commit } in named(&folder, &commit, &url)? {
-            let path = format!("{above}{path}");
+    while let Some(above) = open.pop() {
+        for Submodule { path, url, commit } in named(&above.folder, &above.commit, &above.url)? {
+            let path = format!("{}{path}", above.path);
             count += 1;
-            if count > MOST {
+            if count > MOST || path.len() > LONGEST {
                 return Err(format!(
-                    "there are more than {MOST} submodules; leave repository.checkout.submodules out"
+                    "there are more than {MOST} submodules, or one is too deep ({path}); leave \
+                     repository.checkout.submodules out"
                 ));
             }
-            get(place, (&url, &commit), origin.url()).map_err(|reason| {
+            let own = above.own && server(&url) == server(origin.url());
+            let got = if Instant::now() < end {
+                get(place, (&url, &commit), own)
+            } else {
+                Err("there is no time left".into())
+            };
+            got.map_err(|reason| {
                 format!(
                     "the submodule {path} cannot be fetched from {url}: {reason}; look at its url in .gitmodules and at the \
                      Secret of spec.repository, or leave repository.checkout.submodules out"
                 )
             })?;
-            open.push((place.to_owned(), commit, url, path + "/"));
+            open.push(Above { folder: place.to_owned(), commit, url, path: path + "/", own });
         }
     }
     Ok(count)
@@ -83,30 +105,53 @@ fn named(folder: &Path, commit: &str, above: &str) -> Result<Vec<Submodule>, Str
 }
 
 /// Gets one commit, unless it is there.
-fn get(place: &Path, (url, commit): (&str, &str), repository: &str) -> Result<(), String> {
-    if git(place, &["cat-file", "-e", &format!("{commit}^{{tree}}")]).is_ok() {
+fn get(place: &Path, (url, commit): (&str, &str), own: bool) -> Result<(), String> {
+    if is_whole(place, commit) {
         return Ok(());
     }
     if !can_be_fetched(url) {
         return Err("an address of this kind is not followed, but https, http, ssh and git ones".into());
     }
-    let secret =
-        if server(url) == server(repository) { Path::new(SECRET) } else { Path::new("/nonexistent") };
-    let access = Access::read(url, secret, &std::env::temp_dir())?;
+    let secret = Path::new(if own { SECRET } else { "/nonexistent" });
+    let mut access = Access::read(url, secret, &std::env::temp_dir())?;
+    // A token would go along to wherever the server sends it.
+    access.settings.push(("http.followRedirects".into(), "false".into()));
     receive(place, (url, commit), &access)
+}
+
+/// What a commit that has come whole is kept by.
+fn kept(commit: &str) -> String {
+    format!("refs/submodules/{commit}")
+}
+
+/// Whether a commit has come with all that belongs to it: git sets a ref only then.
+fn is_whole(place: &Path, commit: &str) -> bool {
+    git(place, &["rev-parse", "--quiet", "--verify", &kept(commit)]).is_ok()
 }
 
 /// Fetches a commit by its id; where a server gives branches only, with all of those.
 fn receive(place: &Path, (url, commit): (&str, &str), access: &Access) -> Result<(), String> {
-    let kept = format!("+{commit}:refs/submodules/{commit}");
-    let fetch = ["-c", "gc.auto=0", "fetch", "--quiet", "--no-tags", "--no-write-fetch-head"];
-    let by_id = git_to(access, place, &[&fetch[..], &["--depth", "1", "--", url, &kept]].concat());
+    let fetch = [
+        "-c",
+        "gc.auto=0",
+        "-c",
+        "fetch.unpackLimit=1",
+        "fetch",
+        "--quiet",
+        "--no-tags",
+        "--no-write-fetch-head",
+    ];
+    let by_id = format!("+{commit}:{}", kept(commit));
+    let by_id = git_to(access, place, &[&fetch[..], &["--depth", "1", "--", url, &by_id]].concat());
     let Err(reason) = by_id else { return Ok(()) };
     let all = format!("+refs/heads/*:refs/branches/{commit}/*");
     git_to(access, place, &[&fetch[..], &["--", url, &all]].concat()).map_err(|_| reason)?;
-    git(place, &["cat-file", "-e", &format!("{commit}^{{tree}}")])
-        .map(drop)
-        .map_err(|_| format!("no branch there leads to its commit {commit}"))
+    let heads = format!("refs/branches/{commit}");
+    let there = git(place, &["for-each-ref", "--contains", commit, "--format=%(refname)", &heads]);
+    if there.is_ok_and(|found| !found.is_empty()) {
+        return git(place, &["update-ref", &kept(commit), commit]).map(drop);
+    }
+    Err(format!("no branch there leads to its commit {commit}"))
 }
 
 /// As the custom resource has it of `spec.repository.url`, but nothing on this machine.

@@ -15,6 +15,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::run::standing;
+use crate::run::status::FAILED;
+
 /// Pairs of agent and model that are told apart: names are the users' to choose.
 const MOST_MODELS: usize = 100;
 /// What the others are called.
@@ -23,7 +26,7 @@ const OTHER: &str = "other";
 /// Counters of what runs did.
 pub(super) struct Runs {
     /// Of a run that is older, only what it does from now on is known to be new.
-    since: Timestamp,
+    since: Mutex<Timestamp>,
     known: Mutex<HashMap<String, Known>>,
     ended: Family<Ended, Counter>,
     iterations: Counter,
@@ -68,8 +71,13 @@ impl Known {
         let none = LoopRunStatus::default();
         let status = run.status.as_ref().unwrap_or(&none);
         let usage = status.usage.clone().unwrap_or_default();
-        let reason = status.result.as_ref().map(|result| result.exit_reason.clone()).unwrap_or_default();
-        let reason = if reason.is_empty() { status.phase.as_str().to_lowercase() } else { reason };
+        let failed = status.conditions.iter().find(|said| said.kind == FAILED && said.status == "True");
+        // What an earlier attempt came to is not how this one ended.
+        let reason = match (standing::result(status), failed) {
+            (Some(result), _) => result.exit_reason.clone(),
+            (None, Some(failed)) => failed.reason.clone(),
+            (None, None) => status.phase.as_str().to_lowercase(),
+        };
         Self {
             iteration: status.progress.iteration,
             counts: status.counts,
@@ -83,7 +91,7 @@ impl Known {
 impl Runs {
     pub(super) fn new(registry: &mut Registry, since: Timestamp) -> Self {
         let runs = Self {
-            since,
+            since: Mutex::new(since),
             known: Mutex::default(),
             ended: Family::default(),
             iterations: Counter::default(),
@@ -116,6 +124,12 @@ impl Runs {
         runs
     }
 
+    /// Begins anew: another operator has counted what came before.
+    pub(super) fn lead(&self, since: Timestamp) {
+        *super::lock(&self.since) = since;
+        super::lock(&self.known).clear();
+    }
+
     /// Adds what is new in these runs, and forgets those that are gone.
     pub(super) fn count<'a>(&self, runs: impl Iterator<Item = &'a LoopRun>) {
         let mut known = super::lock(&self.known);
@@ -135,7 +149,11 @@ impl Runs {
     /// What counts as known of a run that is seen for the first time.
     fn before(&self, run: &LoopRun, now: &Known) -> Known {
         let made = run.metadata.creation_timestamp.as_ref().map(|time| time.0);
-        if made.is_some_and(|made| made >= self.since) { Known::default() } else { now.clone() }
+        if made.is_some_and(|made| made >= *super::lock(&self.since)) {
+            Known::default()
+        } else {
+            now.clone()
+        }
     }
 
     fn add(&self, run: &LoopRun, before: &Known, now: &Known) {
@@ -153,7 +171,9 @@ impl Runs {
             let time = std::time::Duration::from_millis(now.counts.worktree_ms);
             self.worktree.observe(time.as_secs_f64());
         }
-        if let Some((_, reason)) = now.ended.as_ref().filter(|ended| before.ended.as_ref() != Some(ended)) {
+        // How it ended may be told better a moment later.
+        let attempt = |known: &Known| known.ended.as_ref().map(|(attempt, _)| *attempt);
+        if let Some((_, reason)) = now.ended.as_ref().filter(|_| attempt(before) != attempt(now)) {
             self.ended.get_or_create(&Ended { exit_reason: reason.clone() }).inc();
         }
         let agent = &run.spec.agent.adapter;
@@ -227,7 +247,8 @@ mod tests {
             "usage": {"costUSD": "0.5", "models": [{"model": "opus", "tokens": 100}, {"model": "haiku", "tokens": 7}]},
         });
         let ended = json!({
-            "phase": "Completed", "attempt": 1, "progress": {"iteration": 3}, "result": {"exitReason": "complete_plan"},
+            "phase": "Completed", "attempt": 1, "progress": {"iteration": 3},
+            "result": {"exitReason": "complete_plan", "attempt": 1},
             "counts": {"verificationsFailed": 1, "verificationsPassed": 2, "rewrites": 1, "stepRetries": 4, "worktreeMs": 150},
             "usage": {"costUSD": "0.75", "models": [{"model": "opus", "tokens": 160}, {"model": "haiku", "tokens": 7}]},
         });
@@ -255,7 +276,7 @@ mod tests {
     fn a_restart_counts_nothing_twice_and_a_retry_is_another_end() {
         let (registry, runs) = runs();
         let failed = |attempt: u32, iteration: u32| {
-            let result = json!({"exitReason": "iteration_limit"});
+            let result = json!({"exitReason": "iteration_limit", "attempt": attempt});
             json!({"phase": "Failed", "attempt": attempt, "progress": {"iteration": iteration}, "result": result})
         };
         runs.count([run("old", BEFORE, &failed(1, 5))].iter());

@@ -116,11 +116,14 @@ pub(crate) fn one_more(status: &LoopRunStatus, keeps: bool, message: &str) -> Lo
     LostAttempts { attempts: before.saturating_add(1), iteration, message: clip(message) }
 }
 
-/// How long a run that is given a slot `now` has waited for it: since it was made, or since its last attempt was over.
-pub(crate) fn waited(run: &LoopRun, before: &Owned, now: Timestamp) -> Duration {
-    let made = || run.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    let since = if before.attempt == 0 { made() } else { before.missing_since(ADMITTED) };
-    since.and_then(|since| Duration::try_from(now.duration_since(since)).ok()).unwrap_or_default()
+/// How long a run that is given its first slot `now` has waited for it. Later waits begin with the end of an attempt or of a
+/// pause, of which nobody keeps the time.
+pub(crate) fn waited(run: &LoopRun, before: &Owned, now: Timestamp) -> Option<Duration> {
+    if before.attempt > 0 {
+        return None;
+    }
+    let made = run.metadata.creation_timestamp.as_ref()?.0;
+    Some(Duration::try_from(now.duration_since(made)).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -141,24 +144,15 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_begins_with_the_run_and_after_that_with_the_end_of_its_last_attempt() {
-        let waited = |status: &Value| {
-            let mut run = run(1, status);
-            run.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
-                "2026-01-01T00:00:00Z".parse().expect("a time"),
-            ));
-            let before = run.status.as_ref().map(Owned::of).unwrap_or_default();
-            super::waited(&run, &before, now()).as_secs()
+    fn a_wait_for_the_first_slot_begins_with_the_run() {
+        use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+        let waited = |attempt: u32| {
+            let mut run = run(1, &json!({"attempt": attempt}));
+            run.metadata.creation_timestamp = Some(Time("2026-01-01T00:00:00Z".parse().expect("a time")));
+            super::waited(&run, &Owned { attempt, ..Owned::default() }, now())
         };
-        let admitted = |attempt: u32, status: &str| {
-            let at = "2026-01-01T00:09:30Z";
-            let said = json!({"type": "Admitted", "status": status, "reason": "R", "message": "", "lastTransitionTime": at});
-            json!({"attempt": attempt, "conditions": [said]})
-        };
-        assert_eq!(waited(&Value::Null), 600);
-        assert_eq!(waited(&admitted(0, "False")), 600);
-        assert_eq!(waited(&admitted(1, "False")), 30);
-        assert_eq!(waited(&admitted(1, "True")), 0, "it did not wait");
+        assert_eq!(waited(0), Some(Duration::from_secs(600)));
+        assert_eq!(waited(1), None);
     }
 
     #[test]

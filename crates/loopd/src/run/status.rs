@@ -145,17 +145,8 @@ impl Owned {
 
     /// Since when a condition holds.
     pub(crate) fn since(&self, kind: &str) -> Option<Timestamp> {
-        self.became(kind, "True")
-    }
-
-    /// Since when a condition does not hold.
-    pub(crate) fn missing_since(&self, kind: &str) -> Option<Timestamp> {
-        self.became(kind, "False")
-    }
-
-    fn became(&self, kind: &str, value: &str) -> Option<Timestamp> {
-        let is = |condition: &&Condition| condition.kind == kind && condition.status == value;
-        self.conditions.iter().find(is)?.last_transition_time.parse().ok()
+        let held = |condition: &&Condition| condition.kind == kind && condition.status == "True";
+        self.conditions.iter().find(held)?.last_transition_time.parse().ok()
     }
 
     /// Puts new conditions in the place of all old ones. Where a status stays what it was, so does its time.

@@ -132,3 +132,31 @@ fn a_commit_that_is_not_at_hand_leaves_an_empty_folder_and_is_named_before_a_run
     let reason = place.borrowed().unwrap_err();
     assert!(reason.contains("of the submodule libs/a/deep is not here"), "{reason}");
 }
+
+#[test]
+fn attributes_that_nobody_committed_change_no_bytes() {
+    let place = Place::new();
+    place.borrowed().unwrap();
+    place.check_out("all");
+    for folder in [".", "libs/a"] {
+        place.sh(&format!(
+            "cd checkout/{folder}; echo '* text eol=crlf' >.gitattributes; find . -type f ! -path '*/.git*' -exec sed -i \
+             's/$/\\r/' {{}} +"
+        ));
+    }
+    assert!(place.files().iter().any(|line| line == "libs/a/src/x one\r"));
+    assert_eq!(place.check_out("tracked"), WHOLE);
+}
+
+#[test]
+fn a_submodule_that_cannot_be_read_is_no_empty_folder() {
+    let place = Place::new();
+    place.borrowed().unwrap();
+    place.check_out("all");
+    place.sh("rm app/.git/modules/libs/a/objects/$(git -C lib rev-parse main:src/x | sed 's|^..|&/|')");
+    place.sh("rm checkout/libs/a/src/x");
+    place.sh(&format!(
+        "! sh check_out $PWD/app/.git/objects $(git -C app rev-parse main) tracked '' $PWD/submodules.git {}",
+        "2>/dev/null"
+    ));
+}
