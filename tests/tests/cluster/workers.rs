@@ -125,6 +125,7 @@ fn at_the_deadline_of_a_drain_runs_go_on_elsewhere_or_wait_or_stay() {
     let operator = Operator::settled();
     place.held_project();
     let old = Worker::called("old", &place, "  slots: 3\n");
+    until("the operator sees the worker", || old.is("Online") == "True");
     let runs = [
         ("moves", String::new()),
         ("named", format!("  workerRef: {{name: {}}}\n", old.name)),
