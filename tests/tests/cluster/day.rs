@@ -240,8 +240,7 @@ async fn play(courses: Vec<course::Course>, namespaces: Vec<String>, speed: f64,
     }
     let nodes: Api<Node> = Api::all(day.client.clone());
     let _ = nodes.delete(&day.node, &DeleteParams::default()).await;
-    let found = day.runs.values().map(|run| run.closed()).collect();
-    found
+    day.runs.values().map(|run| run.closed()).collect()
 }
 
 #[test]

@@ -35,7 +35,6 @@ fn fixtures(steps: u32) -> Value {
     };
     let after = |text: &str| json!({"userMessage": FIRST, "toolResultContains": text});
     let mut all = vec![says(&prompt(REVIEW, false), "Good.\n\nAPPROVED", tokens)];
-    all.push(says(&after("Write one.txt"), "Wrote one.txt; one task is left.", tokens));
     all.push(uses(&after(&step(steps)), &[task("one", "one")], tokens));
     all.extend((1..steps).rev().map(|number| uses(&after(&step(number)), &[next(number + 1)], tokens)));
     all.push(uses(&after("began"), &[next(1)], tokens));
@@ -44,6 +43,8 @@ fn fixtures(steps: u32) -> Value {
         &[bash("touch steps.log; echo began; tail -n 1 steps.log")],
         tokens,
     ));
+    // The task itself says nothing.
+    all.push(says(&prompt(FIRST, true), "Wrote one.txt; one task is left.", tokens));
     all.push(uses(&prompt(SECOND, false), &[task("two", "two")], tokens));
     all.push(says(&prompt(SECOND, true), "Wrote two.txt.\n\n<promise>COMPLETE</promise>", tokens));
     json!({"fixtures": all})

@@ -81,7 +81,7 @@ impl Run {
     }
 
     /// Its journal, which one pod has at a time.
-    pub(super) async fn record(&self, day: &Day, uid: &str) -> Held {
+    pub(super) fn record(&self, day: &Day, uid: &str) -> Held {
         let Ok(mut record) = Arc::clone(&self.record).try_lock_owned() else {
             panic!("two pods of {} are at work at once", self.course.name);
         };

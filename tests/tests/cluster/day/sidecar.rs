@@ -82,7 +82,7 @@ pub(super) async fn serve(
         pod: name.clone(),
     };
     let mut publisher = Publisher::new(&client(day, pod).await, &whose);
-    let mut record = run.record(day, &whose.uid).await;
+    let mut record = run.record(day, &whose.uid);
     record.take_up(attempt, 30, run.resumed(attempt));
     let fate = if attempt == 1 { run.course.fate } else { Fate::Completes };
     let (mut worked, mut before) = (run.worked(), Instant::now());

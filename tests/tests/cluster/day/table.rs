@@ -54,6 +54,9 @@ pub(super) fn judge(
                 run.seen.borrow()["status"]
             ));
         }
+        if run.most_pods.get() > 1 {
+            wrong.push(format!("{name} ({:?}) had {} pods at once", run.course.fate, run.most_pods.get()));
+        }
         if run.course.fate == Fate::Forced && run.fenced.get().1 > 0 {
             wrong.push(format!("{name}: a pod that was given up was heard: {:?}", run.fenced.get()));
         }
