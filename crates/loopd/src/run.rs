@@ -137,9 +137,10 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
             warn!(%error, "an event could not be written");
         }
     }
-    if decision.status.attempt > before.attempt {
-        let waited = standing::waited(&run, &before, now);
-        waited.into_iter().for_each(|waited| context.metrics.admitted(waited));
+    if decision.status.attempt > before.attempt
+        && let Some(waited) = standing::waited(&run, &before, now)
+    {
+        context.metrics.admitted(waited);
     }
     if let Turn::Refused { gap, .. } = &turn
         && before.reason(ADMITTED) != Some(gap.reason)
