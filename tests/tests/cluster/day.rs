@@ -181,7 +181,6 @@ fn a_day(count: usize, seconds: u32) {
         ),
     ];
     let told = table::Told { count, seconds, speed, seed, slots, before: tally::store() };
-    let from = std::fs::metadata(&log).expect("the audit log").len();
     let namespaces: Vec<String> = places.iter().map(|place| place.namespace.clone()).collect();
     let spaces = namespaces.clone();
     let played = std::thread::spawn(move || {
@@ -193,7 +192,7 @@ fn a_day(count: usize, seconds: u32) {
     for worker in &workers {
         places[0].must(&["delete", "loopworker", worker]);
     }
-    table::judge(&told, &runs, &tally::writes(&log, from, &namespaces), &namespaces);
+    table::judge(&told, &runs, &tally::writes(&log, &namespaces), &namespaces);
 }
 
 /// Plays the whole day; gives the runs as they were found at its end.

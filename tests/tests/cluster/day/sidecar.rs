@@ -138,7 +138,12 @@ pub(super) async fn serve(
                 // Nobody wants to hear it any more.
                 tokio::time::sleep(Duration::from_secs(2)).await;
                 record.advance(&day.told, (worked / run.course.work).min(0.8));
-                run.refused(publisher.status(&record.dir, None, Some("from the grave")).await.is_err());
+                // Until the operator has taken the run back, its word counts.
+                let given_up = run.text("/status/podUID").is_empty();
+                let refused = publisher.status(&record.dir, None, Some("from the grave")).await.is_err();
+                if given_up {
+                    run.refused(refused);
+                }
             }
             return How::Lost;
         }

@@ -1,9 +1,9 @@
 //! What a day cost: writes by the API server's audit log, and room in its store.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -28,13 +28,25 @@ impl Writes {
     }
 }
 
-/// Writes by operator and sidecars after this place in the log: by namespace and the first six letters of the object's
-/// name, which are those of a run where it is one's; the others by an empty name.
-pub(super) fn writes(log: &Path, from: u64, namespaces: &[String]) -> BTreeMap<(String, String), Writes> {
-    let mut file = File::open(log).expect("the audit log");
-    file.seek(SeekFrom::Start(from)).expect("it only grows");
+/// The files of an audit log, of which the older ones were put away at 100 MB each; by their names, oldest first.
+fn parts(log: &Path) -> Vec<PathBuf> {
+    let folder = fs::read_dir(log.parent().expect("a folder")).expect("the folder of the log");
+    let mut older: Vec<PathBuf> = folder
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("audit-")))
+        .collect();
+    older.sort();
+    older.push(log.to_owned());
+    older
+}
+
+/// Writes by operator and sidecars to objects in these namespaces, which nobody had before: by namespace and the first six
+/// letters of the object's name, which are those of a run where it is one's; all others by an empty name.
+pub(super) fn writes(log: &Path, namespaces: &[String]) -> BTreeMap<(String, String), Writes> {
     let mut all: BTreeMap<(String, String), Writes> = BTreeMap::new();
-    for line in BufReader::new(file).lines() {
+    let lines =
+        parts(log).into_iter().flat_map(|part| BufReader::new(File::open(part).expect("the log")).lines());
+    for line in lines {
         // The last one may be half.
         let Ok(event) = serde_json::from_str::<Value>(&line.expect("text")) else { continue };
         let told = |path: &str| event.pointer(path).and_then(Value::as_str).unwrap_or_default();
@@ -49,11 +61,10 @@ pub(super) fn writes(log: &Path, from: u64, namespaces: &[String]) -> BTreeMap<(
             && name.starts_with('r')
             && name[1..6].bytes().all(|letter| letter.is_ascii_digit());
         let space = told("/objectRef/namespace").to_owned();
-        let key = if is_run && namespaces.contains(&space) {
-            (space, name[..6].to_owned())
-        } else {
-            (String::new(), String::new())
-        };
+        if !namespaces.contains(&space) {
+            continue;
+        }
+        let key = if is_run { (space, name[..6].to_owned()) } else { (String::new(), String::new()) };
         *all.entry(key)
             .or_default()
             .by_kind
