@@ -162,7 +162,7 @@ fn ready(store: &Store, request: &Request) -> Result<Ready, Error> {
 
     let mut settled = settle(&user, &root, request, &files, base)?;
     let slug = slug(request, &settled.spec);
-    let target = target(&user, &settled.spec, &slug)?;
+    let target = target(&user, &settled.spec, &slug, request.container.is_some())?;
     if let Some(commit) = user.commit(&format!("refs/heads/{target}"))?.filter(|_| !target.is_empty()) {
         // The base is another commit now, so everything that comes from the base commit is settled anew.
         let base = preflight::Base { branch: target.clone(), commit };
@@ -286,7 +286,8 @@ fn slug(request: &Request, spec: &LoopRunSpec) -> String {
 }
 
 /// The branch that gets the verified work; empty for none.
-fn target(user: &Git, spec: &LoopRunSpec, slug: &str) -> Result<String, Error> {
+/// The branch that the work goes to; in a `pod` the clone is nobody's checkout.
+fn target(user: &Git, spec: &LoopRunSpec, slug: &str, pod: bool) -> Result<String, Error> {
     if spec.delivery.mode == DeliveryMode::None {
         return Ok(String::new());
     }
@@ -299,7 +300,7 @@ fn target(user: &Git, spec: &LoopRunSpec, slug: &str) -> Result<String, Error> {
             "target branch {target:?} cannot be used: {reason}; choose another with --merge-target"
         ))
     })?;
-    if let Some(place) = crate::engine::checked_out(user, &target)? {
+    if !pod && let Some(place) = crate::engine::checked_out(user, &target)? {
         return Err(Error::Refused(format!(
             "target branch {target} is checked out in {place}, and a checkout is never touched; switch that checkout \
              to another branch, or choose another with --merge-target"

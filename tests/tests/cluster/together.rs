@@ -18,15 +18,21 @@ git add -A && git commit -qm "Write $name.txt"
 echo '<promise>COMPLETE</promise>'
 "#;
 
-/// Runs and the file that each writes; every one is there before.
-const RUNS: [(&str, &str); 4] = [("left", "shared"), ("right", "shared"), ("one", "one"), ("two", "two")];
+/// Runs, the file that each writes, and where it delivers: a branch of its own, or that of the repository itself. Every file
+/// is there before.
+const RUNS: [(&str, &str, &str); 4] = [
+    ("left", "shared", "agent/shared"),
+    ("right", "shared", "agent/shared"),
+    ("one", "one", "main"),
+    ("two", "two", "main"),
+];
 
 fn project(place: &Place) {
     let mut files: Vec<(String, String)> = vec![
         (".loop/agent.sh".into(), AGENT.into()),
         ("check.sh".into(), "#!/bin/sh\ngrep -q by shared.txt one.txt two.txt\n".into()),
     ];
-    for (run, file) in RUNS {
+    for (run, file, _) in RUNS {
         let spec = format!("# {run}\n\n**Status:** Planned\n\n## 1. Overview\n\nA file.\n");
         let plan = format!(
             "# Plan: {run}\n\nReference: [specs/{run}.md](../{run}.md)\n\n## Phase 1: Files\n\n- [ ] Write {file}.txt\n"
@@ -41,10 +47,10 @@ fn project(place: &Place) {
     place.git_server(&files);
 }
 
-fn begins(place: &Place, run: &str) {
+fn begins(place: &Place, run: &str, target: &str) {
     let more = format!(
         "  task: {{specPath: specs/{run}.md}}\n  gates: [{{name: check, run: sh check.sh}}]\n  delivery: {{mode: Merge, \
-         targetBranch: agent/shared}}\n"
+         targetBranch: {target}}}\n"
     );
     place.apply(&manifest(run, &more));
 }
@@ -54,14 +60,14 @@ fn of_two_runs_that_change_the_same_line_one_lands_and_those_that_do_not_meet_bo
     let Some(place) = Place::new("together") else { return };
     project(&place);
     for pair in RUNS.chunks(2) {
-        for (run, _) in pair {
-            begins(&place, run);
+        for (run, _, target) in pair {
+            begins(&place, run, target);
         }
-        for (run, _) in pair {
+        for (run, ..) in pair {
             until("both are at work", || place.log(run).contains("implementation of iteration 1 begins"));
         }
         place.let_go();
-        for (run, _) in pair {
+        for (run, ..) in pair {
             until(&format!("{run} ends"), || ["Completed", "Failed"].contains(&place.phase(run).as_str()));
         }
         place.git(&["tag", "-d", "go"]);
@@ -79,9 +85,9 @@ fn of_two_runs_that_change_the_same_line_one_lands_and_those_that_do_not_meet_bo
     );
     for run in ["one", "two"] {
         assert_eq!(place.phase(run), "Completed", "{}", place.said(run, "Failed"));
-        assert_eq!(place.git(&["show", &format!("agent/shared:{run}.txt")]), format!("by {run}-plan.md"));
+        assert_eq!(place.git(&["show", &format!("main:{run}.txt")]), format!("by {run}-plan.md"));
     }
     let merged: Value = place.get("looprun", "one")["status"]["worktree"]["mergeCommit"].clone();
     let merged = merged.as_str().expect("a commit");
-    place.git(&["merge-base", "--is-ancestor", merged, "agent/shared"]);
+    place.git(&["merge-base", "--is-ancestor", merged, "main"]);
 }

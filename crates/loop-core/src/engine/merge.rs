@@ -57,7 +57,10 @@ impl Engine<'_> {
         let commit = self.merge_commit(&parent, &tree, granted)?;
         self.trusted.keep(&[("merge", &commit)])?;
         let verified = self.verify_merge(&commit, &tree, granted)?;
-        if let Some(place) = checked_out(&self.user, &target)? {
+        // Behind a remote the clone is nobody's checkout.
+        if self.remote.is_none()
+            && let Some(place) = checked_out(&self.user, &target)?
+        {
             let message = format!(
                 "{target} is checked out in {place}; switch that checkout to another branch, then resume"
             );
