@@ -70,7 +70,8 @@ fn lost(place: &Place, checkpoint: &str, after: u32, evicted: bool) -> u32 {
     let steps = after / STEP + 2;
     model(place, &fixtures(steps));
     let task = format!(
-        "  task: {{specPath: specs/files.md}}\n  gates: [{{name: check, run: sh check.sh}}]\n{checkpoint}"
+        "  task: {{specPath: specs/files.md}}\n  gates: [{{name: check, run: sh check.sh}}]\n  postmortem: {{enabled: \
+         false}}\n{checkpoint}"
     );
     let claude = "adapter: claude, secretRef: {name: model-key}";
     place.apply(&manifest("steps", &task).replace("adapter: script", claude));
