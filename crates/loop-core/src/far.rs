@@ -187,6 +187,15 @@ impl Side {
     }
 }
 
+/// Whether a helper did what it was to do, or what it printed.
+fn worked(captured: &Captured, what: &'static str) -> Result<(), Error> {
+    if captured.outcome.success() {
+        return Ok(());
+    }
+    let detail = String::from_utf8_lossy(&captured.stderr).trim().to_owned();
+    Err(Error::Helper { what, detail })
+}
+
 impl Setting {
     fn folder(&self, parts: &[&str]) -> Result<PathBuf, Error> {
         let path = parts.iter().fold(self.sandboxes.clone(), |path, part| path.join(part));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Error, HELPER_OUTPUT, Setting, Side};
+use super::{Error, HELPER_OUTPUT, Setting, Side, worked};
 
 const CHECK_OUT: &str = concat!(include_str!("submodules.sh"), include_str!("check_out.sh"));
 
@@ -28,12 +28,6 @@ impl Side {
             &setting.search_path,
             (HELPER_OUTPUT, setting.fill_time()),
         )?;
-        if captured.outcome.success() {
-            return Ok(());
-        }
-        Err(Error::Helper {
-            what: "checking out the commit",
-            detail: String::from_utf8_lossy(&captured.stderr).trim().to_owned(),
-        })
+        worked(&captured, "checking out the commit")
     }
 }

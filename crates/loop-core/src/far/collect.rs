@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Error, HELPER_OUTPUT, HELPER_TIME, Setting, Side};
+use super::{Error, HELPER_OUTPUT, HELPER_TIME, Setting, Side, worked};
 use crate::exec::{Limits, Sink, Stream};
 use crate::git::Trusted;
 
@@ -129,11 +129,7 @@ impl Side {
         let (head, snapshot) = checkpoint;
         let arguments = [&git_folder, &common, worktree.branch.as_str(), head, snapshot, &trusted, &folders];
         let captured = self.helper(RESTORE, &arguments, b"", &setting.search_path)?;
-        if captured.outcome.success() {
-            return Ok(());
-        }
-        let detail = String::from_utf8_lossy(&captured.stderr).trim().to_owned();
-        Err(Error::Helper { what: "restoring the worktree", detail })
+        worked(&captured, "restoring the worktree")
     }
 
     /// Commits one file of the worktree with new content, on the far side.
@@ -147,11 +143,7 @@ impl Side {
         const SCRIPT: &str = r#"rm -f -- "$1" && cat > "$1" && git -c core.hooksPath=/dev/null add --sparse -- "$1" \
             && git -c user.name=loop -c user.email=loop@localhost -c core.hooksPath=/dev/null -c commit.gpgSign=false commit -q --no-verify -m "$2" -- "$1""#;
         let captured = self.helper(SCRIPT, &[path, message], content.as_bytes(), search_path)?;
-        if captured.outcome.success() {
-            return Ok(());
-        }
-        let detail = String::from_utf8_lossy(&captured.stderr).trim().to_owned();
-        Err(Error::Helper { what: "unticking the plan", detail })
+        worked(&captured, "unticking the plan")
     }
 }
 

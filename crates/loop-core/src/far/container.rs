@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use std::time::Duration;
 
-use super::{Error, HELPER_OUTPUT, Setting, Side, Worktree, private_git, record};
+use super::{Error, HELPER_OUTPUT, Setting, Side, Worktree, private_git, record, worked};
 use crate::agent::Adapter;
 use crate::exec::{self, Client, Containers, Isolation, Limits, Sandbox};
 
@@ -146,10 +146,7 @@ impl Setting {
         arguments.insert(if fresh.is_empty() { 0 } else { arguments.len() }, side.temporary.clone());
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let captured = side.helper(PLACES, &arguments, b"", &self.search_path)?;
-        if !captured.outcome.success() {
-            let detail = String::from_utf8_lossy(&captured.stderr).trim().to_owned();
-            return Err(Error::Helper { what: "making the container's folders", detail });
-        }
+        worked(&captured, "making the container's folders")?;
         side.folder = folder;
         Ok(side)
     }

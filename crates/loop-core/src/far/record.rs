@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::{Error, Setting, Side};
+use super::{Error, Setting, Side, worked};
 
 /// Folder in that of an analyst with copies of the record.
 pub(super) const FOLDER: &str = "record";
@@ -36,10 +36,7 @@ impl Side {
             let Ok(content) = end(&run.join(name)) else { continue };
             let place = setting.shown_record(run).join(name);
             let captured = self.helper(SHOW, &[&place.to_string_lossy()], &content, &setting.search_path)?;
-            if !captured.outcome.success() {
-                let detail = String::from_utf8_lossy(&captured.stderr).trim().to_owned();
-                return Err(Error::Helper { what: "showing the record", detail });
-            }
+            worked(&captured, "showing the record")?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Error, HELPER_OUTPUT, HELPER_TIME, Setting, Side};
+use super::{Error, HELPER_OUTPUT, HELPER_TIME, Setting, Side, worked};
 use crate::git::{self, Git, Trusted};
 
 const FILL: &str = concat!(
@@ -39,11 +39,7 @@ impl Side {
             &setting.search_path,
             (HELPER_OUTPUT, setting.fill_time()),
         )?;
-        if captured.outcome.success() {
-            return Ok(());
-        }
-        let detail = String::from_utf8_lossy(&captured.stderr).trim().to_owned();
-        Err(Error::Helper { what: "filling the folders of submodules", detail })
+        worked(&captured, "filling the folders of submodules")
     }
 }
 
