@@ -23,7 +23,7 @@ pub use journal_file::{Journal, JournalError, now_ms, read_journal};
 use loop_api::journal::sha256;
 
 /// Tries to take a lock, and the pause between them.
-const LOCK_TRIES: u32 = 50;
+const LOCK_TRIES: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The data directory (CFG-10).
