@@ -181,6 +181,14 @@ impl World {
     }
 }
 
+/// The `index`-th number of the series that a seed gives (splitmix64).
+pub fn random(seed: u64, index: u64) -> u64 {
+    let mut bits = seed.wrapping_add((index + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    bits ^ (bits >> 31)
+}
+
 /// Command lines of live processes whose environment is as wanted.
 pub fn processes(wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };

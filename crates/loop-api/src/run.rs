@@ -7,8 +7,9 @@ pub(crate) mod spec;
 mod status;
 mod store;
 
-pub use defaults::TolerationOperator;
-pub use defaults::{DefaultAgent, DefaultDelivery, Defaults, Resources, Toleration, TolerationEffect};
+pub use defaults::{
+    DefaultAgent, DefaultDelivery, Defaults, Resources, Toleration, TolerationEffect, TolerationOperator,
+};
 pub use lifecycle::{Checkpoint, CheckpointStore, LIFECYCLE_FIELDS, RunState, VolumeRequest};
 pub use queue::{QueuePolicy, QueueSettings};
 pub use spec::{

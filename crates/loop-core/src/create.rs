@@ -285,8 +285,7 @@ fn slug(request: &Request, spec: &LoopRunSpec) -> String {
     }
 }
 
-/// The branch that gets the verified work; empty for none.
-/// The branch that the work goes to; in a `pod` the clone is nobody's checkout.
+/// The branch that gets the verified work; empty for none. In a `pod` the clone is nobody's checkout.
 fn target(user: &Git, spec: &LoopRunSpec, slug: &str, pod: bool) -> Result<String, Error> {
     if spec.delivery.mode == DeliveryMode::None {
         return Ok(String::new());

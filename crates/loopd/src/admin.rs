@@ -1,6 +1,6 @@
 //! What kubelet and Prometheus ask: `/livez`, `/readyz` and `/metrics`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tracing::warn;
 
-use crate::context::Context;
+use crate::context::{Context, lock};
 use crate::metrics::Metrics;
 
 /// What answers may still take when the process ends.
@@ -46,11 +46,11 @@ impl State {
 
     /// It is this far now.
     pub(crate) fn reached(&self, stage: Stage) {
-        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
+        *lock(&self.stage) = stage;
     }
 
     fn stage(&self) -> Stage {
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.stage).clone()
     }
 }
 

@@ -95,8 +95,6 @@ pub(crate) struct Context {
     unfit: Mutex<BTreeSet<String>>,
     /// What the templates of runs ask for, as last read, by the uid of the run.
     asks: Mutex<BTreeMap<String, Asks>>,
-    /// Held by who counts what runs do.
-    counting: Mutex<()>,
     /// Namespaces that have account and role.
     prepared: Mutex<BTreeSet<String>>,
     /// Errors in a row, and when the next try is due.
@@ -104,7 +102,7 @@ pub(crate) struct Context {
 }
 
 /// No holder of a lock leaves its content half changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -129,7 +127,6 @@ impl Context {
             made: Mutex::default(),
             unfit: Mutex::default(),
             asks: Mutex::default(),
-            counting: Mutex::default(),
             prepared: Mutex::default(),
             failures: Mutex::default(),
         }

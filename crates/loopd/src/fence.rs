@@ -1,12 +1,14 @@
 //! Whether the admission policies are in force that keep a sidecar to its own run. Without them no run is started.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy as Policy, ValidatingAdmissionPolicyBinding as Binding,
 };
 use kube::{Api, Client};
+
+use crate::context::lock;
 
 /// How long an answer counts: that all is there, and that something is missing.
 const GOOD: Duration = Duration::from_secs(30);
@@ -46,7 +48,7 @@ impl Fence {
                  operator's chart, and this run goes on by itself"
             )
         });
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, gap.clone()));
+        *lock(&self.seen) = Some((now, gap.clone()));
         Ok(gap)
     }
 
@@ -56,7 +58,7 @@ impl Fence {
     }
 
     fn last(&self) -> Option<(Instant, Option<String>)> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.seen).clone()
     }
 
     async fn ask(&self, client: &Client) -> Result<Option<String>, kube::Error> {

@@ -4,6 +4,7 @@
 mod admin;
 mod args;
 mod context;
+mod events;
 mod fence;
 mod lease;
 mod metrics;

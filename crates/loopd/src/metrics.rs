@@ -2,7 +2,6 @@
 
 mod runs;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, Method, header};
@@ -81,7 +80,7 @@ impl Metrics {
         let leases_expired = Counter::default();
         let help = "Attempts that were lost without a word, so that their lease has to run out";
         registry.register("lease_expired", help, leases_expired.clone());
-        let runs = Runs::new(&mut registry, Timestamp::now());
+        let runs = Runs::new(&mut registry);
         for result in ["ok", "error"] {
             let _ = looks.get_or_create(&Look { result });
         }
@@ -114,9 +113,9 @@ impl Metrics {
         self.runs.lead(Timestamp::now());
     }
 
-    /// Counts what is new in all runs.
-    pub(crate) fn count<'a>(&self, runs: impl Iterator<Item = &'a LoopRun>) {
-        self.runs.count(runs);
+    /// Counts what is new in all runs, which `all` shows one by one.
+    pub(crate) fn count(&self, all: impl FnOnce(&mut dyn FnMut(&LoopRun))) {
+        self.runs.count(all);
     }
 
     /// Counts an error of a watch.
@@ -167,11 +166,6 @@ impl Metrics {
         text::encode_eof(&mut out)?;
         Ok(out)
     }
-}
-
-/// What a lock guards is whole after every step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn as_i64(count: usize) -> i64 {

@@ -3,14 +3,14 @@
 mod status;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::runtime::events::EventType;
 use kube::{Resource as _, ResourceExt as _};
 use loop_api::crd::LoopWorker;
 use loop_api::worker::{KIND, LoopWorkerStatus};
@@ -18,7 +18,8 @@ use loop_api::{names, run::API_VERSION};
 use serde_json::json;
 use tracing::warn;
 
-use crate::context::Context;
+use crate::context::{Context, lock};
+use crate::events;
 use status::Due;
 pub(crate) use status::deadline;
 
@@ -92,8 +93,7 @@ pub(crate) async fn reconcile(seen: Arc<GuardedWorker>, workers: Arc<Workers>) -
     }
     let before = before.unwrap_or_default();
     let after = status::of(spec, &before, &share, generation, Timestamp::now());
-    let last =
-        workers.written.lock().unwrap_or_else(PoisonError::into_inner).get(&name).map(Instant::elapsed);
+    let last = lock(&workers.written).get(&name).map(Instant::elapsed);
     match status::to_write(&before, &after, last, SOON) {
         Due::Never => Ok(Action::requeue(again)),
         Due::In(left) => Ok(Action::requeue(left.min(again))),
@@ -109,16 +109,10 @@ pub(crate) async fn reconcile(seen: Arc<GuardedWorker>, workers: Arc<Workers>) -
 
 /// Tells who looks at a worker that this operator gives runs to it from now on (EVT-18).
 async fn registered(context: &Context, worker: &GuardedWorker) {
-    let reporter = Reporter { controller: names::OPERATOR.into(), instance: None };
-    let event = Event {
-        type_: EventType::Normal,
-        reason: "WorkerRegistered".into(),
-        note: Some("the operator has seen the worker; its status says what it takes".into()),
-        action: "Register".into(),
-        secondary: None,
-    };
-    let recorder = Recorder::new(context.client.clone(), reporter);
-    let told = tokio::time::timeout(TIME, recorder.publish(&event, &worker.object_ref(&()))).await;
+    let note = "the operator has seen the worker; its status says what it takes";
+    let what = ("WorkerRegistered", "Register");
+    let told = events::tell(&context.client, worker.object_ref(&()), EventType::Normal, what, note);
+    let told = tokio::time::timeout(TIME, told).await;
     // The status says the same.
     if let Ok(Err(error)) = told {
         warn!(worker = worker.name_any(), %error, "an event could not be written");
@@ -152,7 +146,7 @@ impl Workers {
         let patch = Patch::Apply(&body);
         let asked = tokio::time::timeout(TIME, workers.patch_status(name, &parameters, &patch));
         let written = asked.await.map_err(|_| Error::TimedOut)?;
-        let mut times = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut times = lock(&self.written);
         // Workers that are gone leave nothing behind.
         times.retain(|_, at| at.elapsed() < SOON);
         times.insert(name.to_owned(), Instant::now());

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::leases::{SILENT, cluster};
-use super::lost::{processes, status};
+use super::leases::SILENT;
+use super::lost::{processes, restart, status};
 use super::operator::Operator;
 use super::place::{OPERATOR, Place, is_ours, say, until, work};
 
@@ -74,14 +74,6 @@ fn undisturbed(place: &Place) -> String {
     place.run("calm", &work("calm"));
     place.reaches("calm", "Completed");
     place.git(&["rev-parse", "agent/calm^{tree}"])
-}
-
-/// Kills a process of the node and starts it again after so many seconds.
-fn restart(program: &str, seconds: u32) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/restart");
-    let restarted =
-        Command::new(script).args([program, &seconds.to_string()]).arg(cluster()).output().expect("it runs");
-    assert!(restarted.status.success(), "{}", String::from_utf8_lossy(&restarted.stderr));
 }
 
 /// The agents of [`Place::held_project`] begin at once and wait; a calm run is not to wait.

@@ -1,12 +1,11 @@
 //! One attempt at a run holds its lease at a time: what cannot be reached stops by itself, and what was given up can report
 //! nothing, push nothing and comes back to nothing.
 
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::lost::{processes, status};
+use super::lost::{processes, restarting, status};
 use super::place::{Place, is_ours, kubectl, say, until, work};
 
 const RUNNER: &str = "/usr/local/bin/loop-runner";
@@ -38,12 +37,6 @@ impl Drop for Cut {
     fn drop(&mut self) {
         self.routes("del");
     }
-}
-
-/// The folder of the test cluster.
-pub(super) fn cluster() -> PathBuf {
-    let config = std::env::var("KUBECONFIG").expect("KUBECONFIG");
-    Path::new(&config).parent().expect("a folder").to_owned()
 }
 
 /// The sidecar lives and reaches nobody. Its run is nobody else's meanwhile: when it is heard again, it goes on.
@@ -151,9 +144,7 @@ struct Away(Child);
 
 impl Away {
     fn new(seconds: u32) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/restart");
-        let arguments = ["kubelet", &seconds.to_string()];
-        Self(Command::new(script).args(arguments).arg(cluster()).spawn().expect("it runs"))
+        Self(restarting("kubelet", seconds).spawn().expect("it runs"))
     }
 }
 

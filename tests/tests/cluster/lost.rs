@@ -1,6 +1,7 @@
 //! Runs whose processes and pods are killed: each goes on from its last checkpoint, and comes to the same tree.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use loop_tests::{HONEST, PROJECT};
@@ -27,6 +28,21 @@ fn kill(pids: &[u32]) {
         // One may end with another of them.
         assert!(killed.success() || !fs::exists(format!("/proc/{pid}")).expect("/proc"), "{pid}");
     }
+}
+
+/// The command that kills a process of the node and starts it again after so many seconds.
+pub(crate) fn restarting(program: &str, seconds: u32) -> Command {
+    let config = std::env::var("KUBECONFIG").expect("KUBECONFIG");
+    let cluster = Path::new(&config).parent().expect("the cluster's folder");
+    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/restart"));
+    command.args([program, &seconds.to_string()]).arg(cluster);
+    command
+}
+
+/// Runs it to its end.
+pub(crate) fn restart(program: &str, seconds: u32) {
+    let restarted = restarting(program, seconds).output().expect("it runs");
+    assert!(restarted.status.success(), "{}", String::from_utf8_lossy(&restarted.stderr));
 }
 
 pub(crate) fn status(place: &Place, run: &str, path: &str) -> String {
@@ -129,11 +145,7 @@ fn an_api_server_that_is_away_for_a_while_costs_a_run_nothing() {
     place.slow_project(4);
     place.run("patient", &work("patient"));
     until("its agent works", || status(&place, "patient", "/progress/step") == "implementation");
-    let config = std::env::var("KUBECONFIG").expect("KUBECONFIG");
-    let state = std::path::Path::new(&config).parent().expect("the cluster's folder");
-    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/restart");
-    let restarted = Command::new(script).args(["apiserver", "15"]).arg(state).output().expect("it runs");
-    assert!(restarted.status.success(), "{}", String::from_utf8_lossy(&restarted.stderr));
+    restart("apiserver", 15);
     place.reaches("patient", "Completed");
     assert_eq!(status(&place, "patient", "/attempt"), "1");
     assert_eq!(place.pods_of("patient").len(), 1);

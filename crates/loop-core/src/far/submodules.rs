@@ -3,9 +3,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
-use super::{Error, HELPER_OUTPUT, HELPER_TIME, Setting, Side, worked};
+use super::{Error, Setting, Side};
 use crate::git::{self, Git, Trusted};
 
 const FILL: &str = concat!(
@@ -18,28 +17,12 @@ const MOST_DEPTH: u32 = 16;
 /// What keeps a submodule's clone in the git folder of the repository around it.
 const CLONES: &str = "modules";
 
-/// Longest that a checkout with submodules may take: they may be as large as repositories get.
-const FILL_TIME: Duration = Duration::from_mins(30);
-
-impl Setting {
-    /// Longest that showing a commit may take.
-    pub(super) fn fill_time(&self) -> Duration {
-        if self.submodules.is_some() { FILL_TIME } else { HELPER_TIME }
-    }
-}
-
 impl Side {
     /// Gives the worktree's submodules their files, before an agent is at work in it.
     pub fn fill_submodules(&self, setting: &Setting) -> Result<(), Error> {
         let Some(submodules) = &setting.submodules else { return Ok(()) };
-        let captured = self.helper_with(
-            FILL,
-            &[&submodules.to_string_lossy()],
-            b"",
-            &setting.search_path,
-            (HELPER_OUTPUT, setting.fill_time()),
-        )?;
-        worked(&captured, "filling the folders of submodules")
+        let arguments = [&*submodules.to_string_lossy()];
+        self.write_files(setting, FILL, &arguments, "filling the folders of submodules")
     }
 }
 
@@ -47,36 +30,28 @@ impl Side {
 ///
 /// # Errors
 /// A sentence, also when one of them is not there.
-pub(crate) fn borrow(user: &Git, base: (&Trusted, &str), place: &Path) -> Result<(), String> {
+pub(crate) fn borrow(user: &Git, (trusted, base): (&Trusted, &str), place: &Path) -> Result<(), String> {
     let failed = |error: git::Error| format!("submodules cannot be read: {error}");
     let common = user.text(&["rev-parse", "--path-format=absolute", "--git-common-dir"]).map_err(failed)?;
-    let bare = Git::bare(place);
-    if !place.join("HEAD").exists() {
-        bare.run(&["init", "--quiet", "--bare", "--initial-branch=none"]).map_err(failed)?;
-    }
+    let borrowed = Trusted::open(place, "submodules").map_err(failed)?;
     let mut stores = String::new();
     clones(&Path::new(&common).join(CLONES), 0, &mut |store| {
         stores.push_str(&format!("{}\n", store.display()));
     });
     fs::write(place.join("objects/info/alternates"), stores)
         .map_err(|error| format!("{}: {error}", place.display()))?;
-    let mut open = vec![(base.0.git().clone(), base.1.to_owned(), String::new())];
-    while let Some((git, commit, above)) = open.pop() {
-        let listing = git.run(&["ls-tree", "-r", "-z", "--full-tree", &commit]).map_err(failed)?;
-        for entry in String::from_utf8_lossy(&listing).split('\0') {
-            let Some((commit, path)) =
-                entry.strip_prefix("160000 commit ").and_then(|rest| rest.split_once('\t'))
-            else {
-                continue;
-            };
+    let mut open = vec![(trusted, base.to_owned(), String::new())];
+    while let Some((repository, commit, above)) = open.pop() {
+        let listed = repository.list(&commit).map_err(failed)?;
+        for (path, _, commit) in listed.into_iter().filter(|(_, mode, _)| mode == "160000") {
             let path = format!("{above}{path}");
-            if bare.commit(commit).map_err(failed)?.is_none() {
+            if borrowed.git().commit(&commit).map_err(failed)?.is_none() {
                 return Err(format!(
                     "commit {commit} of the submodule {path} is not here; run git submodule update --init --recursive in \
                      the repository, or leave repository.checkout.submodules out"
                 ));
             }
-            open.push((bare.clone(), commit.to_owned(), path + "/"));
+            open.push((&borrowed, commit, path + "/"));
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Caches of what the watches have seen.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures::FutureExt as _;
 use futures::channel::oneshot;
@@ -11,6 +11,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::Store;
 use kube::runtime::watcher;
 
+use super::lock;
 use crate::run::Guarded;
 use crate::worker::GuardedWorker;
 
@@ -81,7 +82,7 @@ impl Seen {
     pub(crate) fn once_workers_listed(
         &self,
     ) -> impl FnMut(&watcher::Result<watcher::Event<GuardedWorker>>) + use<> {
-        let mut told = self.workers_listed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut told = lock(&self.workers_listed).take();
         move |event| {
             if matches!(event, Ok(watcher::Event::InitDone))
                 && let Some(told) = told.take()

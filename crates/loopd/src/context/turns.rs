@@ -140,10 +140,7 @@ impl Context {
 
     /// Counts what is new in runs, for who asks for the metrics.
     pub(crate) fn count(&self) {
-        // One at a time, or an older state would be counted after a newer one.
-        let _one = lock(&self.counting);
-        let runs = self.seen.runs.state();
-        self.metrics.count(readable(&runs));
+        self.metrics.count(|each| readable(&self.seen.runs.state()).for_each(each));
     }
 
     /// Counts runs and slots, as last seen.

@@ -15,6 +15,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::context::lock;
 use crate::run::standing;
 use crate::run::status::FAILED;
 
@@ -25,9 +26,7 @@ const OTHER: &str = "other";
 
 /// Counters of what runs did.
 pub(super) struct Runs {
-    /// Of a run that is older, only what it does from now on is known to be new.
-    since: Mutex<Timestamp>,
-    known: Mutex<HashMap<String, Known>>,
+    past: Mutex<Past>,
     ended: Family<Ended, Counter>,
     iterations: Counter,
     verifications: Family<Verification, Counter>,
@@ -37,6 +36,16 @@ pub(super) struct Runs {
     tokens: Family<Model, Counter>,
     cost: Family<Model, Counter<f64, AtomicU64>>,
     models: Mutex<Vec<Model>>,
+}
+
+/// What is not counted any more.
+#[derive(Default)]
+struct Past {
+    /// When this operator began to act; never before it does. Of a run that is older, only what it does from its first look
+    /// on is known to be new.
+    since: Option<Timestamp>,
+    /// What has been counted of each run, by its uid.
+    known: HashMap<String, Known>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -88,11 +97,19 @@ impl Known {
     }
 }
 
+impl Past {
+    /// What counts as known of a run that is seen for the first time.
+    fn before(&self, run: &LoopRun, now: &Known) -> Known {
+        let made = run.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        let is_new = made.zip(self.since).is_some_and(|(made, since)| made >= since);
+        if is_new { Known::default() } else { now.clone() }
+    }
+}
+
 impl Runs {
-    pub(super) fn new(registry: &mut Registry, since: Timestamp) -> Self {
+    pub(super) fn new(registry: &mut Registry) -> Self {
         let runs = Self {
-            since: Mutex::new(since),
-            known: Mutex::default(),
+            past: Mutex::default(),
             ended: Family::default(),
             iterations: Counter::default(),
             verifications: Family::default(),
@@ -126,34 +143,24 @@ impl Runs {
 
     /// Begins anew: another operator has counted what came before.
     pub(super) fn lead(&self, since: Timestamp) {
-        *super::lock(&self.since) = since;
-        super::lock(&self.known).clear();
+        *lock(&self.past) = Past { since: Some(since), known: HashMap::new() };
     }
 
-    /// Adds what is new in these runs, and forgets those that are gone.
-    pub(super) fn count<'a>(&self, runs: impl Iterator<Item = &'a LoopRun>) {
-        let mut known = super::lock(&self.known);
-        let mut next = HashMap::with_capacity(known.len());
-        for run in runs {
+    /// Adds what is new in the runs that `all` shows, and forgets those that are gone.
+    pub(super) fn count(&self, all: impl FnOnce(&mut dyn FnMut(&LoopRun))) {
+        // Held while they are shown, or an older state could be counted after a newer one.
+        let mut past = lock(&self.past);
+        let mut known = HashMap::with_capacity(past.known.len());
+        all(&mut |run| {
             let now = Known::of(run);
             let uid = run.uid().unwrap_or_default();
-            let before = known.remove(&uid).unwrap_or_else(|| self.before(run, &now));
+            let before = past.known.remove(&uid).unwrap_or_else(|| past.before(run, &now));
             if before != now {
                 self.add(run, &before, &now);
             }
-            next.insert(uid, now);
-        }
-        *known = next;
-    }
-
-    /// What counts as known of a run that is seen for the first time.
-    fn before(&self, run: &LoopRun, now: &Known) -> Known {
-        let made = run.metadata.creation_timestamp.as_ref().map(|time| time.0);
-        if made.is_some_and(|made| made >= *super::lock(&self.since)) {
-            Known::default()
-        } else {
-            now.clone()
-        }
+            known.insert(uid, now);
+        });
+        past.known = known;
     }
 
     fn add(&self, run: &LoopRun, before: &Known, now: &Known) {
@@ -191,7 +198,7 @@ impl Runs {
     /// Names of a pair, as long as there are not too many of them.
     fn model(&self, agent: &str, model: &str) -> Model {
         let wanted = Model { agent: agent.to_owned(), model: model.to_owned() };
-        let mut models = super::lock(&self.models);
+        let mut models = lock(&self.models);
         if models.contains(&wanted) {
             return wanted;
         }
@@ -233,8 +240,8 @@ mod tests {
 
     fn runs() -> (Registry, Runs) {
         let mut registry = Registry::default();
-        let since = "2026-01-01T01:00:00Z".parse().expect("a time");
-        let runs = Runs::new(&mut registry, since);
+        let runs = Runs::new(&mut registry);
+        runs.lead("2026-01-01T01:00:00Z".parse().expect("a time"));
         (registry, runs)
     }
 
@@ -253,7 +260,7 @@ mod tests {
             "usage": {"costUSD": "0.75", "models": [{"model": "opus", "tokens": 160}, {"model": "haiku", "tokens": 7}]},
         });
         for status in [&begun, &begun, &ended, &ended] {
-            runs.count([run("a", AFTER, status)].iter());
+            runs.count(|each| each(&run("a", AFTER, status)));
         }
         let lines = shown(&registry);
         for line in [
@@ -279,16 +286,16 @@ mod tests {
             let result = json!({"exitReason": "iteration_limit", "attempt": attempt});
             json!({"phase": "Failed", "attempt": attempt, "progress": {"iteration": iteration}, "result": result})
         };
-        runs.count([run("old", BEFORE, &failed(1, 5))].iter());
+        runs.count(|each| each(&run("old", BEFORE, &failed(1, 5))));
         let told = |lines: Vec<String>, name: &str| lines.iter().find(|line| line.starts_with(name)).cloned();
         assert_eq!(told(shown(&registry), "runs_ended_total"), None);
         assert_eq!(told(shown(&registry), "iterations_total").expect("a line"), "iterations_total 0");
-        runs.count([run("old", BEFORE, &failed(2, 7))].iter());
+        runs.count(|each| each(&run("old", BEFORE, &failed(2, 7))));
         assert_eq!(told(shown(&registry), "iterations_total").expect("a line"), "iterations_total 2");
         let ended = told(shown(&registry), "runs_ended_total").expect("a line");
         assert_eq!(ended, "runs_ended_total{exit_reason=\"iteration_limit\"} 1");
-        runs.count([].iter());
-        assert!(super::super::lock(&runs.known).is_empty(), "what is gone is forgotten");
+        runs.count(|_| {});
+        assert!(lock(&runs.past).known.is_empty(), "what is gone is forgotten");
     }
 
     #[test]
@@ -297,7 +304,7 @@ mod tests {
         for number in 0..MOST_MODELS * 2 {
             let models = json!([{"model": format!("m{number}"), "tokens": 1}]);
             let status = json!({"phase": "Running", "usage": {"costUSD": "0", "models": models}});
-            runs.count([run(&format!("r{number}"), AFTER, &status)].iter());
+            runs.count(|each| each(&run(&format!("r{number}"), AFTER, &status)));
         }
         let lines = shown(&registry);
         assert_eq!(lines.iter().filter(|line| line.starts_with("tokens_total")).count(), MOST_MODELS + 1);

@@ -5,7 +5,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::runtime::events::EventType;
 use kube::{Api, Client, Resource, ResourceExt as _};
 use loop_api::crd::LoopRun;
 use loop_api::names;
@@ -17,6 +17,7 @@ use serde_json::json;
 use super::objects;
 use super::pod::{self, Images};
 use super::status::Owned;
+use crate::events;
 
 /// Why something could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -182,8 +183,8 @@ pub(crate) async fn start(
     Ok(uid)
 }
 
-/// Takes from a pod the note of who set which of its fields, which the API server makes with every object: it is half of what
-/// a pod takes of the store, for as long as the run is kept, and nobody applies pods of runs.
+/// Takes from a pod the note of who set which of its fields, which the API server makes with every object: it is a large
+/// part of what a pod takes of the store, for as long as the run is kept, and nobody applies pods of runs.
 pub(crate) async fn forget_fields(client: &Client, run: &LoopRun, name: &str) -> Result<(), Error> {
     let pods: Api<Pod> = namespaced(client, run);
     let patch = json!({"metadata": {"managedFields": [{}]}});
@@ -236,16 +237,9 @@ pub(crate) async fn stop(client: &Client, run: &LoopRun, pod: &Pod) -> Result<()
 
 /// Tells those who look at the run that an attempt was given up which may still be at work (EVT-21).
 pub(crate) async fn lease_expired(client: &Client, run: &LoopRun, message: &str) -> Result<(), Error> {
-    let reporter = Reporter { controller: names::OPERATOR.into(), instance: None };
-    let event = Event {
-        type_: EventType::Warning,
-        reason: "LeaseExpired".into(),
-        note: Some(message.to_owned()),
-        action: "Revoke".into(),
-        secondary: None,
-    };
-    let told = Recorder::new(client.clone(), reporter).publish(&event, &run.object_ref(&())).await;
-    told.map_err(failed("tell of run", &run.name_any()))
+    let told =
+        events::tell(client, run.object_ref(&()), EventType::Warning, ("LeaseExpired", "Revoke"), message);
+    told.await.map_err(failed("tell of run", &run.name_any()))
 }
 
 /// Deletes a pod of the run by its name; says whether it was there.

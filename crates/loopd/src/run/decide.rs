@@ -110,7 +110,7 @@ pub(crate) fn decide(seen: &Seen<'_>, now: Timestamp) -> Decision {
     status.phase = verdict.phase;
     if let Some(conditions) = verdict.conditions {
         status.set(&conditions, generation, &time);
-        if seen.run.spec.checkpoint.store == CheckpointStore::None {
+        if !standing::keeps(seen.run) {
             status.note(ADMITTED, UNKEPT);
         }
     }
@@ -405,7 +405,7 @@ fn over(
 fn moved(seen: &Seen<'_>, before: &LoopRunStatus, status: &mut Owned, now: Timestamp) -> Verdict {
     status.release();
     status.lost = None;
-    let leased = if status.lease_expires == before.lease_expires { None } else { status.leased(now) };
+    let leased = taken_back(before, status, now);
     let (worker, attempt) = (&status.worker_name, status.attempt);
     let from = origin(seen.run, before);
     let message = format!(
@@ -413,6 +413,11 @@ fn moved(seen: &Seen<'_>, before: &LoopRunStatus, status: &mut Owned, now: Times
         attempt + 1
     );
     verdict::waiting(LEAVING, &message, leased.unwrap_or_default().max(Duration::from_secs(1)))
+}
+
+/// How long the lease of an attempt counts that was taken back just now.
+fn taken_back(before: &LoopRunStatus, status: &Owned, now: Timestamp) -> Option<Duration> {
+    if status.lease_expires == before.lease_expires { None } else { status.leased(now) }
 }
 
 /// What the next attempt goes on from.
@@ -447,7 +452,7 @@ fn lost(
         return verdict::failed("AttemptsLost", &message, Step::Nothing);
     }
     status.release();
-    let leased = if status.lease_expires == before.lease_expires { None } else { status.leased(now) };
+    let leased = taken_back(before, status, now);
     let from = origin(seen.run, before);
     let pause = standing::pause(lost.attempts).max(leased.unwrap_or_default());
     let after = match leased {

@@ -137,16 +137,19 @@ impl Owned {
         Some(&self.conditions.iter().find(refused)?.reason)
     }
 
+    /// A condition that holds.
+    fn held(&self, kind: &str) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.kind == kind && condition.status == "True")
+    }
+
     /// Whether a condition holds for this reason.
     pub(crate) fn has_reason(&self, kind: &str, reason: &str) -> bool {
-        let held = |condition: &Condition| condition.kind == kind && condition.status == "True";
-        self.conditions.iter().any(|condition| held(condition) && condition.reason == reason)
+        self.held(kind).is_some_and(|condition| condition.reason == reason)
     }
 
     /// Since when a condition holds.
     pub(crate) fn since(&self, kind: &str) -> Option<Timestamp> {
-        let held = |condition: &&Condition| condition.kind == kind && condition.status == "True";
-        self.conditions.iter().find(held)?.last_transition_time.parse().ok()
+        self.held(kind)?.last_transition_time.parse().ok()
     }
 
     /// Puts new conditions in the place of all old ones. Where a status stays what it was, so does its time.

@@ -1,20 +1,21 @@
 //! What is to become of each run of the day: decided beforehand from a seed, without a cluster.
 
-/// Random numbers that are the same for the same seed (splitmix64).
-pub(super) struct Dice(u64);
+/// Random numbers that are the same for the same seed.
+pub(super) struct Dice {
+    seed: u64,
+    thrown: u64,
+}
 
 impl Dice {
     pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self { seed, thrown: 0 }
     }
 
     /// At least 0 and below 1.
     pub(super) fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+        let bits = loop_tests::random(self.seed, self.thrown);
+        self.thrown += 1;
+        (bits >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     fn below(&mut self, end: usize) -> usize {

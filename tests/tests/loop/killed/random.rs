@@ -23,12 +23,9 @@ pub(crate) fn seed() -> u64 {
     seed
 }
 
-/// The `index`-th instant of a series, within a duration (splitmix64).
+/// The `index`-th instant of a series, within a duration.
 pub(crate) fn instant(seed: u64, index: usize, within: Duration) -> Duration {
-    let mut bits = seed.wrapping_add((index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    bits ^= bits >> 31;
+    let bits = loop_tests::random(seed, index as u64);
     Duration::from_nanos(bits % u64::try_from(within.as_nanos()).unwrap_or(u64::MAX).max(1))
 }
 
