@@ -127,25 +127,24 @@ fn examples_say_who_goes_where_and_who_waits() {
     all(&[workspace, capabilities, drain]);
 }
 
-fn fifo() {
-    let Some(place) = Place::new("fifo") else { return };
-    let example = opened(&place, "fifo", true, ["fifo-old", "fifo-new"]);
-    follows(&place, "fifo-old", "fifo-new");
+/// Of two runs that wait for the slot of an example's worker, which one gets it; whether they were made one after the other.
+fn order(name: &str, waves: bool, [first, second]: [&str; 2]) {
+    let Some(place) = Place::new(name) else { return };
+    let example = opened(&place, name, waves, [first, second]);
+    follows(&place, first, second);
     example.ends();
+}
+
+fn fifo() {
+    order("fifo", true, ["fifo-old", "fifo-new"]);
 }
 
 fn newest_first() {
-    let Some(place) = Place::new("newest-first") else { return };
-    let example = opened(&place, "newest-first", true, ["newest-1", "newest-2"]);
-    follows(&place, "newest-2", "newest-1");
-    example.ends();
+    order("newest-first", true, ["newest-2", "newest-1"]);
 }
 
 fn priority() {
-    let Some(place) = Place::new("priority") else { return };
-    let example = opened(&place, "priority", false, ["priority-normal", "priority-urgent"]);
-    follows(&place, "priority-urgent", "priority-normal");
-    example.ends();
+    order("priority", false, ["priority-urgent", "priority-normal"]);
 }
 
 fn workspace() {
