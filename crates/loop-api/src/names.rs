@@ -42,6 +42,8 @@ pub const ARTIFACT_SECRET: &str = "/run/secrets/artifacts";
 pub const RECORDS: &str = "/records";
 /// Where it finds the claim with the repository.
 pub const REPOSITORY: &str = "/repository";
+/// Where it finds the claim with mirrors of repositories, if its worker has one.
+pub const MIRRORS: &str = "/mirrors";
 /// The most characters of a run's name: with a suffix it must still fit a label.
 pub const NAME_LIMIT: usize = 50;
 

@@ -67,7 +67,9 @@ pub struct LoopWorkerSpec {
     /// What its runs may use together in a time.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<Budget>,
-    /// Claim in the namespace of a run with mirrors of repositories, from which clones take what they need.
+    /// Claim with mirrors of repositories: bare ones, called HOST/PATH.git, such as git.example/team/app.git. It is looked for
+    /// in the namespace of a run, and mounted read-only where its repository is cloned, out of the agent's reach; what the
+    /// mirror has does not come from the remote. Without the claim, or a mirror of its repository there, a run clones as ever.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repository_cache: Option<ClaimReference>,
 }
@@ -122,11 +124,7 @@ impl LoopWorkerSpec {
 
     /// Fields that are set and that this version does not go by.
     pub fn unused(&self) -> Vec<&'static str> {
-        let set = [
-            ("spec.budgets", !self.budgets.is_empty()),
-            ("spec.repositoryCache", self.repository_cache.is_some()),
-        ];
-        set.into_iter().filter(|(_, is_set)| *is_set).map(|(field, _)| field).collect()
+        if self.budgets.is_empty() { Vec::new() } else { vec!["spec.budgets"] }
     }
 }
 
@@ -147,11 +145,9 @@ mod tests {
             "maxRunsPerWorkspace": 1, "queuePolicy": "NewestFirst", "capabilities": ["gpu"], "drain": {"enabled": true, "deadlineSeconds": 60},
             "leaseSeconds": 30, "policy": {"costUSD": "5", "images": ["*"], "runtimeClassNames": ["gvisor"]},
             "defaults": {"agent": {"image": "i"}, "delivery": {"mode": "None"}},
+            "repositoryCache": {"claimName": "mirrors"},
         });
         assert!(named(used).is_empty());
-        let unused = json!({
-            "budgets": [{"costUSD": "5"}], "repositoryCache": {"claimName": "mirrors"},
-        });
-        assert_eq!(named(unused), ["spec.budgets", "spec.repositoryCache"]);
+        assert_eq!(named(json!({"budgets": [{"costUSD": "5"}]})), ["spec.budgets"]);
     }
 }

@@ -11,12 +11,15 @@ pub mod git;
 mod https;
 mod keep;
 mod lease;
+mod mirror;
 pub mod publish;
 mod serve;
 mod stored;
 mod submodules;
 mod wish;
 
+use std::cell::Cell;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -112,7 +115,13 @@ pub async fn run(place: &Place, whose: &Whose) -> Result<()> {
     let origin = Origin::new(&repository, place.origin()).held_by(held.clone());
     let reference = names::checkpoint_ref(&whose.uid);
     let began = Instant::now();
-    tried("cloned", || origin.set_up(&wanted.spec.repository.reference)).await?;
+    let mirror = mirror::of(&repository.url, Path::new(names::MIRRORS));
+    if let Some(mirror) = &mirror {
+        say(&format!("what the mirror {} has is taken from there", mirror.display()));
+    }
+    // The first try alone goes by a mirror: one that is broken keeps no run from its work.
+    let once = Cell::new(mirror.as_deref());
+    tried("cloned", || origin.set_up(&wanted.spec.repository.reference, once.take())).await?;
     say(&format!("cloned in {} ms", began.elapsed().as_millis()));
     tried("pushed to", || origin.may_push(&reference)).await?;
     let store = Store::at(place.data());

@@ -23,7 +23,7 @@ use crate::args::Args;
 use crate::fence::Fence;
 use crate::metrics::Metrics;
 use crate::run::standing;
-use crate::run::{self, ApplyError, Guarded, Images};
+use crate::run::{self, ApplyError, Guarded, Supplies};
 use crate::scheduler::{Admissions, Asks};
 
 /// Seconds until the next try after an error, doubled by each further error.
@@ -65,13 +65,18 @@ impl Settings {
     }
 
     /// Images of the pod of a run that was admitted; `None` when nobody has named one for its agent.
-    pub(crate) fn images<'a>(&'a self, run: &'a LoopRun) -> Option<Images<'a>> {
+    pub(crate) fn supplies<'a>(&'a self, run: &'a LoopRun) -> Option<Supplies<'a>> {
         let given = run.status.as_ref().and_then(|status| status.defaults.as_ref()).and_then(Defaults::image);
         let own = self.own.defaults.as_ref().and_then(Defaults::image);
         let named = run.spec.agent.image.as_deref().or(given).or(own);
         // A template may name one; whether it does is seen when the pod is made.
         let agent = named.or(run.spec.pod_template_ref.as_ref().map(|_| ""))?;
-        Some(Images { runner: &self.runner_image, agent, claude: self.claude_image.as_deref() })
+        Some(Supplies {
+            runner: &self.runner_image,
+            agent,
+            claude: self.claude_image.as_deref(),
+            mirrors: None,
+        })
     }
 }
 
@@ -181,6 +186,16 @@ impl Context {
         run::access(&self.client, run, self.settings.network_policy).await?;
         lock(&self.prepared).insert(namespace);
         Ok(())
+    }
+
+    /// Claim with mirrors of repositories that the run's worker names, if the run's namespace has it and it is bound. A
+    /// repository on a claim needs none.
+    pub(crate) async fn mirrors(&self, run: &LoopRun) -> Result<Option<String>, ApplyError> {
+        let worker = run.status.as_ref().map(|status| status.worker_name.as_str()).unwrap_or_default();
+        let named = self.of_worker(worker, |worker| worker.spec.repository_cache.clone()).flatten();
+        let Some(claim) = named.filter(|_| run.spec.repository.volume.is_none()) else { return Ok(None) };
+        let usable = run::is_bound(&self.client, run, &claim.claim_name).await?;
+        Ok(usable.then_some(claim.claim_name))
     }
 
     /// Has them made again for the next run there.

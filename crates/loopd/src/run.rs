@@ -26,7 +26,7 @@ use tracing::{info, warn};
 use crate::context::Context;
 pub(crate) use decide::{Gap, Turn};
 use decide::{Seen, Step, decide};
-pub(crate) use pod::Images;
+pub(crate) use pod::Supplies;
 use standing::Standing;
 use status::{ADMITTED, Owned};
 
@@ -116,7 +116,7 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
     let seen = Seen {
         run: &run,
         pod: pod.as_deref(),
-        able: context.settings.images(&run).is_some(),
+        able: context.settings.supplies(&run).is_some(),
         turn: &turn,
         gap: start.gap.as_ref(),
         ttl: context.settings.ttl,
@@ -147,14 +147,14 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
     {
         context.metrics.blocked(gap.reason);
     }
-    match (decision.step, context.settings.images(&run), &pod) {
+    match (decision.step, context.settings.supplies(&run), &pod) {
         // What was seen may be a moment old.
         (Step::Start, ..) if context.is_made(&run, decision.status.attempt) => {}
-        (Step::Start, Some(images), _) => {
+        (Step::Start, Some(supplies), _) => {
             if let Some(left) = context.pause_left(&run) {
                 return Ok(Looked::Paused(left));
             }
-            make(context, &run, &decision.status, &images, start.template.as_ref()).await?;
+            make(context, &run, &decision.status, supplies, start.template.as_ref()).await?;
         }
         (Step::Stop, _, Some(pod)) => apply::stop(&context.client, &run, pod).await?,
         (Step::Remove, _, Some(pod)) => {
@@ -184,15 +184,18 @@ async fn start_of(context: &Context, run: &LoopRun) -> Result<Start, Error> {
     if let Some(message) = context.gap().await? {
         return Ok(barred("PoliciesMissing", message));
     }
-    let images = context.settings.images(run).filter(|_| run.spec.pod_template_ref.is_some());
-    let Some(mut images) = images else { return Ok(Start::default()) };
+    let supplies = context.settings.supplies(run).filter(|_| run.spec.pod_template_ref.is_some());
+    let Some(mut supplies) = supplies else { return Ok(Start::default()) };
     // One that was not admitted yet may be given an image.
-    let given = context.image_of_any().filter(|_| images.agent.is_empty()).unwrap_or_default();
+    let given = context.image_of_any().filter(|_| supplies.agent.is_empty()).unwrap_or_default();
     if !given.is_empty() {
-        images.agent = &given;
+        supplies.agent = &given;
     }
+    let mirrors = context.mirrors(run).await?;
+    supplies.mirrors = mirrors.as_deref();
     let read = apply::template(&context.client, run).await;
-    let fits = read.and_then(|template| apply::wanted(run, 1, &images, template.as_ref()).map(|_| template));
+    let fits =
+        read.and_then(|template| apply::wanted(run, 1, &supplies, template.as_ref()).map(|_| template));
     let template = match fits {
         Err(unfit @ apply::Error::Template { .. }) => {
             context.template(run, None);
@@ -254,12 +257,14 @@ async fn make(
     context: &Context,
     run: &LoopRun,
     status: &Owned,
-    images: &Images<'_>,
+    supplies: Supplies<'_>,
     template: Option<&PodTemplate>,
 ) -> Result<(), Error> {
     let made = async {
         context.access(run).await?;
-        apply::start(&context.client, run, status.attempt, images, template).await
+        let mirrors = context.mirrors(run).await?;
+        let supplies = Supplies { mirrors: mirrors.as_deref(), ..supplies };
+        apply::start(&context.client, run, status.attempt, &supplies, template).await
     };
     match made.await {
         Ok(pod_uid) => {
@@ -284,4 +289,4 @@ async fn make(
     }
 }
 
-pub(crate) use apply::{Error as ApplyError, access, words};
+pub(crate) use apply::{Error as ApplyError, access, is_bound, words};

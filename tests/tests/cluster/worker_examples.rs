@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::process::Command;
 
-use super::place::{Place, example, say, until};
+use super::disk::Disk;
+use super::place::{Place, example, is_ours, say, until};
 use super::workers::{field, waits_for};
 
 /// An example that is followed command by command; its objects are gone when it is dropped.
@@ -45,12 +46,13 @@ impl<'a> Example<'a> {
         }
     }
 
-    /// Runs the next command, which begins like this.
-    fn does(&mut self, begin: &str) {
+    /// Runs the next command, which begins like this; gives what it said.
+    fn does(&mut self, begin: &str) -> String {
         let command = self.commands.pop_front().expect("a command");
         assert!(command.starts_with(begin), "{}: {command} is not {begin}", self.name);
         let (worked, said) = self.run(&command);
         assert!(worked, "{command}: {said}");
+        said
     }
 
     fn run(&self, command: &str) -> (bool, String) {
@@ -124,7 +126,7 @@ fn examples_say_who_goes_first() {
 
 #[test]
 fn examples_say_who_goes_where_and_who_waits() {
-    all(&[workspace, capabilities, drain]);
+    all(&[workspace, capabilities, drain, repository_cache]);
 }
 
 /// Of two runs that wait for the slot of an example's worker, which one gets it; whether they were made one after the other.
@@ -208,5 +210,35 @@ fn drain() {
     example.does("kubectl patch lw leaving");
     place.reaches("drain-named", "Completed");
     assert_eq!(field(&place, "drain-named", ".status.workerName"), "leaving");
+    example.ends();
+}
+
+fn repository_cache() {
+    let Some(place) = Place::new("cache") else { return };
+    let mut example = Example::new(&place, "repository-cache");
+    // Elsewhere there is somebody who makes volumes for claims.
+    let _disk = is_ours().then(|| {
+        let disk = Disk::new(&place, None);
+        let claim = format!(
+            "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: mirrors}}\nspec:\n  accessModes: \
+             [ReadWriteOnce]\n  storageClassName: {}\n  resources: {{requests: {{storage: 1Gi}}}}\n",
+            place.namespace
+        );
+        assert!(place.kubectl(&["create", "-f", "-"], &claim).0);
+        disk
+    });
+    for command in [
+        "kubectl label",
+        "kubectl apply",
+        "kubectl create job",
+        "kubectl wait",
+        "kubectl apply",
+        "kubectl wait --for=condition=Complete looprun",
+    ] {
+        example.does(command);
+    }
+    let said = example.does("kubectl logs");
+    assert!(said.contains("what the mirror /mirrors/demo-git/tally.git has is taken from there"), "{said}");
+    assert!(!said.contains("tried again"), "{said}");
     example.ends();
 }

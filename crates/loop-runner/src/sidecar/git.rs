@@ -11,6 +11,7 @@ use loop_core::exec;
 use super::claim;
 use super::credentials::{Access, SECRET};
 use super::lease::Held;
+use super::mirror;
 
 /// Longest that a clone or fetch may take.
 const TIME: Duration = Duration::from_secs(600);
@@ -58,9 +59,13 @@ impl Origin {
     }
 
     fn ask_within(&self, time: Duration, folder: &Path, arguments: &[&str]) -> Result<String, String> {
-        let access = Access::read(&self.url, Path::new(SECRET), &std::env::temp_dir())?;
-        run(folder, arguments, b"", OUTPUT, (&access, time))
+        run(folder, arguments, b"", OUTPUT, (&self.access()?, time))
             .map(|output| String::from_utf8_lossy(&output).into_owned())
+    }
+
+    /// What lets git into it.
+    fn access(&self) -> Result<Access, String> {
+        Access::read(&self.url, Path::new(SECRET), &std::env::temp_dir())
     }
 
     /// How long a push may take that another pod could make too: it ends with the lease.
@@ -70,11 +75,12 @@ impl Origin {
         Ok(left.min(PUSH_TIME))
     }
 
-    /// Clones it, with a local branch for every one of the remote's; one that is there already is kept.
+    /// Clones it, with a local branch for every one of the remote's; one that is there already is kept. What a mirror of it
+    /// has is taken from there.
     ///
     /// # Errors
     /// What git says.
-    pub fn set_up(&self, branch: &str) -> Result<(), String> {
+    pub fn set_up(&self, branch: &str, mirror: Option<&Path>) -> Result<(), String> {
         if self.folder.exists() {
             return Ok(());
         }
@@ -98,8 +104,17 @@ impl Origin {
             // A clone does not look at the setting for it.
             arguments.extend(["--upload-pack", &at_the_other_end]);
         }
+        let shown = mirror.map(Path::to_string_lossy);
+        if let Some(mirror) = &shown {
+            arguments.extend(["--reference", mirror, "--dissociate"]);
+        }
         arguments.extend(["--", &self.url, &place]);
-        self.ask(Path::new("/"), &arguments)?;
+        let mut access = self.access()?;
+        access.settings.extend(mirror.map(|_| mirror::settings()));
+        run(Path::new("/"), &arguments, b"", OUTPUT, (&access, TIME)).map_err(|reason| match &shown {
+            Some(mirror) => format!("with the mirror {mirror}: {reason}"),
+            None => reason,
+        })?;
         let all = ["fetch", "--quiet", "--no-tags", "--update-head-ok", "origin", HEADS];
         self.ask(&new, &all)?;
         if !self.folders.is_empty() {
@@ -346,7 +361,7 @@ pub(super) mod tests {
         }
         git(&theirs, &["branch", "other", "main~1"]).unwrap();
         let origin = Origin::new(&repository(&theirs, 1), folder.path().join("origin"));
-        origin.set_up("").unwrap();
+        origin.set_up("", None).unwrap();
         let ours = &origin.folder;
         assert_eq!(git(ours, &["rev-list", "--count", "main"]).unwrap().trim(), "1");
         assert_eq!(git(ours, &["rev-list", "--count", "other"]).unwrap().trim(), "1");
@@ -368,8 +383,8 @@ pub(super) mod tests {
         let first = commit(&theirs, "one");
         git(&theirs, &["branch", "agent/old"]).unwrap();
         let origin = Origin::new(&repository(&theirs, 0), folder.path().join("origin"));
-        origin.set_up("main").unwrap();
-        origin.set_up("main").unwrap();
+        origin.set_up("main", None).unwrap();
+        origin.set_up("main", None).unwrap();
         let ours = &origin.folder;
         assert_eq!(git(ours, &["rev-parse", "agent/old"]).unwrap().trim(), first);
         let second = commit(ours, "two");

@@ -88,7 +88,7 @@ impl Context {
     }
 
     /// What is asked of a worker that is there and can be read.
-    fn of_worker<T>(&self, name: &str, ask: impl FnOnce(&LoopWorker) -> T) -> Option<T> {
+    pub(super) fn of_worker<T>(&self, name: &str, ask: impl FnOnce(&LoopWorker) -> T) -> Option<T> {
         let (workers, _) = self.seen.workers.as_ref()?;
         let seen = workers.get(&ObjectRef::new(name))?;
         seen.0.as_ref().ok().map(ask)

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::objects;
-use super::pod::{self, Images};
+use super::pod::{self, Supplies};
 use super::status::Owned;
 use crate::events;
 
@@ -144,10 +144,10 @@ pub(crate) async fn start(
     client: &Client,
     run: &LoopRun,
     attempt: u32,
-    images: &Images<'_>,
+    supplies: &Supplies<'_>,
     template: Option<&PodTemplate>,
 ) -> Result<String, Error> {
-    let pod = wanted(run, attempt, images, template)?;
+    let pod = wanted(run, attempt, supplies, template)?;
     let maps: Api<ConfigMap> = namespaced(client, run);
     let mut there = Vec::new();
     for name in objects::maps(run) {
@@ -183,6 +183,16 @@ pub(crate) async fn start(
     Ok(uid)
 }
 
+/// Whether a claim of this name is in the run's namespace, with a volume, and is to stay.
+pub(crate) async fn is_bound(client: &Client, run: &LoopRun, name: &str) -> Result<bool, Error> {
+    let claims: Api<PersistentVolumeClaim> = namespaced(client, run);
+    let found = claims.get_opt(name).await.map_err(failed("read PersistentVolumeClaim", name))?;
+    Ok(found.is_some_and(|claim| {
+        let phase = claim.status.and_then(|status| status.phase);
+        claim.metadata.deletion_timestamp.is_none() && phase.as_deref() == Some("Bound")
+    }))
+}
+
 /// Takes from a pod the note of who set which of its fields, which the API server makes with every object: it is a large
 /// part of what a pod takes of the store, for as long as the run is kept, and nobody applies pods of runs.
 pub(crate) async fn forget_fields(client: &Client, run: &LoopRun, name: &str) -> Result<(), Error> {
@@ -207,10 +217,10 @@ pub(crate) async fn template(client: &Client, run: &LoopRun) -> Result<Option<Po
 pub(crate) fn wanted(
     run: &LoopRun,
     attempt: u32,
-    images: &Images<'_>,
+    supplies: &Supplies<'_>,
     template: Option<&PodTemplate>,
 ) -> Result<Pod, Error> {
-    let pod = pod::pod(run, attempt, images);
+    let pod = pod::pod(run, attempt, supplies);
     let Some(template) = template else { return Ok(pod) };
     let unfit = |reason: String| Error::Template { name: template.name_any(), reason };
     pod::with_template(pod, run, template).map_err(unfit)

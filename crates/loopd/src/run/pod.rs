@@ -1,4 +1,4 @@
-//! The pod of a run: a pure function of the run and the images.
+//! The pod of a run: a pure function of the run, the images and what else is supplied.
 
 mod containers;
 mod defaults;
@@ -30,32 +30,34 @@ const CLAUDE: &str = "claude";
 /// Time to publish after a signal.
 const GRACE_SECONDS: i64 = 60;
 
-/// What the containers are made from.
+/// What operator and worker supply to a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Images<'a> {
-    /// loop-runner, loop-sidecar and loop-exec.
+pub(crate) struct Supplies<'a> {
+    /// Image of loop-runner, loop-sidecar and loop-exec.
     pub(crate) runner: &'a str,
-    /// The project's toolchain.
+    /// Image of the project's toolchain.
     pub(crate) agent: &'a str,
-    /// The CLI of Claude Code, if it is to be brought.
+    /// Image of the CLI of Claude Code, if it is to be brought.
     pub(crate) claude: Option<&'a str>,
+    /// Claim with mirrors of repositories, if there is one for this run.
+    pub(crate) mirrors: Option<&'a str>,
 }
 
 /// The pod of an attempt at a run, with what its worker gives.
-pub(crate) fn pod(run: &LoopRun, attempt: u32, images: &Images<'_>) -> Pod {
+pub(crate) fn pod(run: &LoopRun, attempt: u32, supplies: &Supplies<'_>) -> Pod {
     let claim = super::objects::claim(run).and_then(|claim| claim.metadata.name);
-    let claude = images.claude.filter(|_| may_ask_claude(run));
+    let claude = supplies.claude.filter(|_| may_ask_claude(run));
     let mut init = vec![
-        containers::install(images),
-        containers::sidecar(run, attempt, images, run.spec.repository.secret_ref.is_some()),
-        containers::agent(run, images, claude.is_some()),
+        containers::install(supplies),
+        containers::sidecar(run, attempt, supplies, run.spec.repository.secret_ref.is_some()),
+        containers::agent(run, supplies, claude.is_some()),
     ];
     init.extend(claude.map(containers::claude));
-    init.push(containers::gate(images));
+    init.push(containers::gate(supplies));
     let secret = run.spec.repository.secret_ref.as_ref().map(|secret| secret.name.as_str());
     let lease = run.status.as_ref().and_then(|status| status.lease_seconds).unwrap_or(LEASE_SECONDS);
     let mut volumes = volumes::all(secret, claim.as_deref());
-    volumes.extend(stores::volumes(run));
+    volumes.extend(stores::volumes(run, supplies.mirrors));
     let mut pod = Pod {
         metadata: ObjectMeta {
             name: Some(names::pod(&run.name_any(), &run.uid().unwrap_or_default(), attempt)),
@@ -69,7 +71,7 @@ pub(crate) fn pod(run: &LoopRun, attempt: u32, images: &Images<'_>) -> Pod {
         },
         spec: Some(PodSpec {
             automount_service_account_token: Some(false),
-            containers: vec![containers::runner(run, images)],
+            containers: vec![containers::runner(run, supplies)],
             enable_service_links: Some(false),
             init_containers: Some(init),
             restart_policy: Some("Never".into()),

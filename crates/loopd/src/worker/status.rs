@@ -131,8 +131,8 @@ pub(super) fn to_write(
 
 #[cfg(test)]
 mod tests {
-    use loop_api::run::{ClaimReference, Defaults};
-    use loop_api::worker::Drain;
+    use loop_api::run::Defaults;
+    use loop_api::worker::{Budget, Drain};
 
     use super::*;
 
@@ -159,10 +159,10 @@ mod tests {
         assert_eq!((first.active, first.queued, first.observed_generation), (1, 2, Some(1)));
         assert_eq!(shown(&first), ["Online=True/Seen", "Draining=False/InService", "Accepted=True/Accepted"]);
         spec.defaults = Some(Defaults::default());
-        spec.repository_cache = Some(ClaimReference::default());
+        spec.budgets = vec![Budget::default()];
         let unused = of(Ok(&spec), &first, &share(1, 0), 2, at(20));
         assert_eq!(shown(&unused)[2], "Accepted=True/FieldsNotUsed");
-        assert!(unused.conditions[2].message.contains("spec.repositoryCache"), "{unused:?}");
+        assert!(unused.conditions[2].message.contains("spec.budgets"), "{unused:?}");
         assert_eq!(unused.conditions[0].last_transition_time, first.conditions[0].last_transition_time);
         let unread = of(Err("invalid type"), &unused, &share(0, 0), 3, at(40));
         assert_eq!(shown(&unread), ["Online=False/Unreadable", "Accepted=False/Unreadable"]);

@@ -65,7 +65,7 @@ fn a_repository_runs_nothing_that_it_names() {
     let _ = std::process::Command::new("chown").args(["-R", "12345:12345"]).arg(&app).status();
     assert_eq!(open(&url(&app)), Ok(url(&app)));
     let origin = origin(&url(&app), path.join("origin"));
-    origin.set_up("").unwrap();
+    origin.set_up("", None).unwrap();
     origin.may_push("refs/heads/new").unwrap();
     let new = commit(&path.join("origin"), "two");
     let push = Push { reference: "refs/heads/new".into(), commit: new.clone(), expected: None };
@@ -76,7 +76,7 @@ fn a_repository_runs_nothing_that_it_names() {
     let blob = git(&path.join("work"), &["rev-parse", "HEAD:file"]).unwrap();
     fs::remove_file(app.join("objects").join(&blob[..2]).join(blob[2..].trim())).unwrap();
     let again = Origin::new(&Repository { url: url(&app), ..Repository::default() }, path.join("again"));
-    assert!(again.set_up("").is_err());
+    assert!(again.set_up("", None).is_err());
     assert!(!ran.exists(), "{}", fs::read_to_string(&ran).unwrap_or_default());
 }
 
@@ -92,7 +92,7 @@ fn of_a_bundle_a_repository_is_made_once() {
     for place in ["first", "second"] {
         assert_eq!(open(&url(&bundle)), Ok(url(&made)));
         let origin = origin(&url(&made), path.join(place));
-        origin.set_up("").unwrap();
+        origin.set_up("", None).unwrap();
         assert_eq!(git(&path.join(place), &["rev-parse", "--abbrev-ref", "HEAD"]).unwrap(), "trunk\n");
         let new = commit(&path.join(place), place);
         let push = Push { reference: format!("refs/heads/{place}"), commit: new, expected: None };

@@ -43,7 +43,7 @@ impl World {
             checkout: Checkout { depth: 1, ..Checkout::default() },
             ..Repository::default()
         };
-        Origin::new(&repository, clone.clone()).set_up("main").unwrap();
+        Origin::new(&repository, clone.clone()).set_up("main", None).unwrap();
         let stored = Stored::new(self.bucket.clone(), clone, data.join("repos"), named.map(str::to_owned));
         (stored, Store::at(data).run("u"))
     }

@@ -12,7 +12,7 @@ use loop_api::crd::LoopRun;
 use loop_api::names;
 
 use super::volumes::{self, at, read_only};
-use super::{Images, stores};
+use super::{Supplies, stores};
 
 /// Seconds that the clone may take.
 const CLONE_SECONDS: i32 = 600;
@@ -24,15 +24,15 @@ const EXEC: &str = "/agentloop/bin/loop-exec";
 const AGENTS: &str = "/agentloop/bin/agents";
 
 /// Copies the static executor to where the agent's image finds it.
-pub(super) fn install(images: &Images<'_>) -> Container {
+pub(super) fn install(supplies: &Supplies<'_>) -> Container {
     Container {
         volume_mounts: Some(vec![at("bin", "/agentloop/bin")]),
-        ..ours("install", images, &["/usr/local/bin/loop-exec", "install", "/agentloop/bin"])
+        ..ours("install", supplies, &["/usr/local/bin/loop-exec", "install", "/agentloop/bin"])
     }
 }
 
 /// Clones, pushes and publishes; the only one with the token of the API and the credentials of the repository.
-pub(super) fn sidecar(run: &LoopRun, attempt: u32, images: &Images<'_>, secret: bool) -> Container {
+pub(super) fn sidecar(run: &LoopRun, attempt: u32, supplies: &Supplies<'_>, secret: bool) -> Container {
     let mut mounts = vec![
         at("run", volumes::RUN),
         at("lease", volumes::LEASE),
@@ -40,7 +40,7 @@ pub(super) fn sidecar(run: &LoopRun, attempt: u32, images: &Images<'_>, secret: 
         volumes::part("tmp", "sidecar", "/tmp"),
     ];
     mounts.extend(secret.then(|| read_only("git", "/run/secrets/git")));
-    mounts.extend(stores::mounts(run));
+    mounts.extend(stores::mounts(run, supplies.mirrors));
     let mut env = vec![
         field("POD_NAME", "metadata.name"),
         field("POD_UID", "metadata.uid"),
@@ -54,12 +54,12 @@ pub(super) fn sidecar(run: &LoopRun, attempt: u32, images: &Images<'_>, secret: 
         restart_policy: Some("Always".into()),
         startup_probe: Some(probe(&["/usr/local/bin/loop-sidecar", "ready"], CLONE_SECONDS)),
         volume_mounts: Some(mounts),
-        ..ours("sidecar", images, &["/usr/local/bin/loop-sidecar"])
+        ..ours("sidecar", supplies, &["/usr/local/bin/loop-sidecar"])
     }
 }
 
 /// Drives the loop; its end is that of the pod.
-pub(super) fn runner(run: &LoopRun, images: &Images<'_>) -> Container {
+pub(super) fn runner(run: &LoopRun, supplies: &Supplies<'_>) -> Container {
     let retry = run.status.as_ref().map_or(0, |status| status.observed_retry);
     let mut env = vec![variable("HOME", "/tmp"), variable("LOOP_RETRY", &retry.to_string())];
     env.extend(whose(run));
@@ -76,16 +76,16 @@ pub(super) fn runner(run: &LoopRun, images: &Images<'_>) -> Container {
             at("socket-gate", volumes::GATE),
             volumes::part("tmp", "runner", "/tmp"),
         ]),
-        ..ours("runner", images, &["/usr/local/bin/loop-runner"])
+        ..ours("runner", supplies, &["/usr/local/bin/loop-runner"])
     }
 }
 
 /// Where the agent works, with its CLI before others of that name if it is `brought`, and the Secret for it.
-pub(super) fn agent(run: &LoopRun, images: &Images<'_>, brought: bool) -> Container {
+pub(super) fn agent(run: &LoopRun, supplies: &Supplies<'_>, brought: bool) -> Container {
     let mut agent = far(
         super::AGENT,
         volumes::AGENT,
-        images,
+        supplies,
         vec![
             read_only("bin", "/agentloop/bin"),
             at("work", "/work"),
@@ -111,23 +111,23 @@ pub(super) fn agent(run: &LoopRun, images: &Images<'_>, brought: bool) -> Contai
 
 /// Copies the CLI of Claude Code out of its image, in the build for the agent's, which has said which it can run.
 pub(super) fn claude(image: &str) -> Container {
-    let images = Images { runner: image, agent: image, claude: None };
+    let supplies = Supplies { runner: image, agent: image, claude: None, mirrors: None };
     Container {
         volume_mounts: Some(vec![at("bin", "/agentloop/bin"), read_only("socket-agent", volumes::AGENT)]),
         ..ours(
             "claude",
-            &images,
+            &supplies,
             &[EXEC, "agents", "/agents", &format!("{}/loaders", volumes::AGENT), AGENTS],
         )
     }
 }
 
 /// Where the gates judge, out of the agent's reach.
-pub(super) fn gate(images: &Images<'_>) -> Container {
+pub(super) fn gate(supplies: &Supplies<'_>) -> Container {
     far(
         super::GATE,
         volumes::GATE,
-        images,
+        supplies,
         vec![
             read_only("bin", "/agentloop/bin"),
             read_only_part("data/repos", "/run/agentloop/data/repos"),
@@ -142,7 +142,7 @@ fn read_only_part(path: &str, place: &str) -> VolumeMount {
 }
 
 /// A container of the agent's image that does what it is asked for over a socket.
-fn far(name: &str, folder: &str, images: &Images<'_>, mounts: Vec<VolumeMount>) -> Container {
+fn far(name: &str, folder: &str, supplies: &Supplies<'_>, mounts: Vec<VolumeMount>) -> Container {
     let socket = format!("{folder}/exec.sock");
     Container {
         env: Some(vec![
@@ -155,13 +155,13 @@ fn far(name: &str, folder: &str, images: &Images<'_>, mounts: Vec<VolumeMount>) 
         restart_policy: Some("Always".into()),
         startup_probe: Some(probe(&[EXEC, "ready", &socket], LISTEN_SECONDS)),
         volume_mounts: Some(mounts),
-        ..container(name, images.agent, &[EXEC, "serve", &socket])
+        ..container(name, supplies.agent, &[EXEC, "serve", &socket])
     }
 }
 
 /// A container of our own image, which has no need to write to itself.
-fn ours(name: &str, images: &Images<'_>, command: &[&str]) -> Container {
-    let container = container(name, images.runner, command);
+fn ours(name: &str, supplies: &Supplies<'_>, command: &[&str]) -> Container {
+    let container = container(name, supplies.runner, command);
     let security = container.security_context.clone().unwrap_or_default();
     Container {
         resources: Some(requests("20m", "64Mi")),

@@ -57,15 +57,16 @@ mod tests {
     use k8s_openapi::api::core::v1::PodTemplate;
     use serde_json::{Value, json};
 
-    use crate::run::pod::{Images, pod, with_template};
+    use crate::run::pod::{Supplies, pod, with_template};
     use crate::testing::run;
 
-    const IMAGES: Images<'static> = Images { runner: "ours", agent: "theirs", claude: None };
+    const SUPPLIES: Supplies<'static> =
+        Supplies { runner: "ours", agent: "theirs", claude: None, mirrors: None };
 
     /// The spec of a pod with these defaults and this template.
     fn made(defaults: &Value, template: Option<Value>) -> Value {
         let run = run(1, &json!({"attempt": 1, "phase": "Pending", "defaults": defaults}));
-        let mut pod = pod(&run, 1, &IMAGES);
+        let mut pod = pod(&run, 1, &SUPPLIES);
         if let Some(spec) = template {
             let template: PodTemplate =
                 serde_json::from_value(json!({"template": {"spec": spec}})).expect("a template");

@@ -1,5 +1,5 @@
-//! Where a run's repository, checkpoints and record are beyond its own volumes: what the sidecar, and nobody else, gets for
-//! it.
+//! Where a run's repository, its mirror, checkpoints and record are beyond its own volumes: what the sidecar, and nobody
+//! else, gets for it.
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaimVolumeSource, Volume, VolumeMount};
 use loop_api::crd::LoopRun;
@@ -8,30 +8,34 @@ use loop_api::run::ClaimReference;
 
 use super::volumes::{at, read_only, secret};
 
-/// Volumes of the Secrets for buckets, and of the claims for records and with the repository.
+/// Volumes of the Secrets for buckets, and of the claims for records, with the repository and with mirrors.
 const CHECKPOINT: &str = "checkpoint-store";
 const ARTIFACTS: &str = "artifact-store";
 const RECORDS: &str = "records";
 const REPOSITORY: &str = "repository";
+const MIRRORS: &str = "mirrors";
 
-/// The volumes that a run asks for.
-pub(super) fn volumes(run: &LoopRun) -> Vec<Volume> {
-    let mut volumes: Vec<Volume> = secrets(run).map(|(name, of, _)| secret(name, of)).collect();
-    volumes.extend(claims(run).map(|(name, claim, _)| Volume {
+/// The volumes that a run asks for, and that of the claim with mirrors.
+pub(super) fn volumes(run: &LoopRun, mirrors: Option<&str>) -> Vec<Volume> {
+    let of = |name: &str, claim: &str, read_only: Option<bool>| Volume {
         name: name.into(),
         persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-            claim_name: claim.claim_name.clone(),
-            read_only: None,
+            claim_name: claim.into(),
+            read_only,
         }),
         ..Volume::default()
-    }));
+    };
+    let mut volumes: Vec<Volume> = secrets(run).map(|(name, of, _)| secret(name, of)).collect();
+    volumes.extend(claims(run).map(|(name, claim, _)| of(name, &claim.claim_name, None)));
+    volumes.extend(mirrors.map(|claim| of(MIRRORS, claim, Some(true))));
     volumes
 }
 
 /// Where the sidecar finds them.
-pub(super) fn mounts(run: &LoopRun) -> Vec<VolumeMount> {
+pub(super) fn mounts(run: &LoopRun, mirrors: Option<&str>) -> Vec<VolumeMount> {
     let mut mounts: Vec<VolumeMount> = secrets(run).map(|(name, _, place)| read_only(name, place)).collect();
     mounts.extend(claims(run).map(|(name, _, place)| at(name, place)));
+    mounts.extend(mirrors.map(|_| read_only(MIRRORS, names::MIRRORS)));
     mounts
 }
 
@@ -65,17 +69,22 @@ mod tests {
             ..S3Bucket::default()
         };
         let mut run = crate::testing::run(1, &Value::Null);
-        assert!(volumes(&run).is_empty() && mounts(&run).is_empty());
+        assert!(volumes(&run, None).is_empty() && mounts(&run, None).is_empty());
         run.spec.checkpoint =
             Checkpoint { store: CheckpointStore::S3, s3: Some(bucket("for-checkpoints")), volume: None };
         run.spec.artifacts.store = ArtifactStore::S3;
         run.spec.artifacts.s3 = Some(bucket("for-records"));
         run.spec.artifacts.volume = Some(ClaimReference { claim_name: "records".into() });
         run.spec.repository.volume = Some(ClaimReference { claim_name: "sources".into() });
-        let images = super::super::Images { runner: "ours", agent: "theirs", claude: None };
-        let pod = super::super::pod(&run, 1, &images);
+        let supplies = super::super::Supplies {
+            runner: "ours",
+            agent: "theirs",
+            claude: None,
+            mirrors: Some("mirrors"),
+        };
+        let pod = super::super::pod(&run, 1, &supplies);
         let spec = pod.spec.expect("a spec");
-        for volume in [CHECKPOINT, ARTIFACTS, RECORDS, REPOSITORY] {
+        for volume in [CHECKPOINT, ARTIFACTS, RECORDS, REPOSITORY, MIRRORS] {
             let with: Vec<&str> = (spec.init_containers.iter().flatten().chain(&spec.containers))
                 .filter(|container| {
                     container.volume_mounts.iter().flatten().any(|mount| mount.name == volume)

@@ -7,16 +7,20 @@ use serde_json::Value;
 use super::*;
 use crate::testing::run;
 
-const IMAGES: Images<'_> =
-    Images { runner: "registry.example/runner:1", agent: "registry.example/team-ci:7", claude: None };
+const SUPPLIES: Supplies<'_> = Supplies {
+    runner: "registry.example/runner:1",
+    agent: "registry.example/team-ci:7",
+    claude: None,
+    mirrors: None,
+};
 
 #[test]
 fn the_pod_is_the_one_that_is_checked_in() {
     let mut run = run(1, &Value::Null);
     run.spec.repository.secret_ref = Some(SecretReference { name: "git-creds".into() });
     run.spec.agent.secret_ref = Some(SecretReference { name: "model-key".into() });
-    let images = Images { claude: Some("registry.example/claude:1"), ..IMAGES };
-    let text = serde_saphyr::to_string(&pod(&run, 1, &images)).expect("YAML");
+    let supplies = Supplies { claude: Some("registry.example/claude:1"), ..SUPPLIES };
+    let text = serde_saphyr::to_string(&pod(&run, 1, &supplies)).expect("YAML");
     let text = format!("# Generated: UPDATE=1 cargo test -p loopd\n{text}");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/run/pod/pod.yaml");
     if std::env::var_os("UPDATE").is_some() {
@@ -50,7 +54,7 @@ fn mounts<'a>(pod: &'a Pod, volume: &str) -> Vec<&'a str> {
 fn token_and_credentials_are_the_sidecars_alone_and_the_gate_is_out_of_the_agents_reach() {
     let mut run = run(1, &Value::Null);
     run.spec.repository.secret_ref = Some(SecretReference { name: "git-creds".into() });
-    let pod = pod(&run, 1, &IMAGES);
+    let pod = pod(&run, 1, &SUPPLIES);
     assert_eq!(mounts(&pod, "token"), ["sidecar"]);
     assert_eq!(mounts(&pod, "git"), ["sidecar"]);
     assert_eq!(mounts(&pod, "far-gate"), ["gate"]);
@@ -60,7 +64,7 @@ fn token_and_credentials_are_the_sidecars_alone_and_the_gate_is_out_of_the_agent
 
 #[test]
 fn the_cli_is_brought_where_it_may_be_asked_and_the_secret_for_it_is_the_agents_alone() {
-    let images = Images { claude: Some("registry.example/claude:1"), ..IMAGES };
+    let supplies = Supplies { claude: Some("registry.example/claude:1"), ..SUPPLIES };
     let names = |pod: &Pod| -> Vec<String> {
         containers(pod).into_iter().map(|container| container.name.clone()).collect()
     };
@@ -70,7 +74,7 @@ fn the_cli_is_brought_where_it_may_be_asked_and_the_secret_for_it_is_the_agents_
     {
         run.spec.agent.adapter = agent.into();
         run.spec.review.adapter = reviewer.map(str::to_owned);
-        let pod = pod(&run, 1, &images);
+        let pod = pod(&run, 1, &supplies);
         assert_eq!(names(&pod).contains(&"claude".to_owned()), brought, "{agent} {reviewer:?}");
         let told = |name: &str| {
             let container =
@@ -80,7 +84,7 @@ fn the_cli_is_brought_where_it_may_be_asked_and_the_secret_for_it_is_the_agents_
         assert_eq!((told("agent"), told("gate")), (brought, false));
     }
     run.spec.agent.secret_ref = Some(SecretReference { name: "model-key".into() });
-    let pod = pod(&run, 1, &images);
+    let pod = pod(&run, 1, &supplies);
     assert_eq!(names(&pod), ["install", "sidecar", "agent", "claude", "gate", "runner"]);
     let with: Vec<&str> = containers(&pod)
         .into_iter()
@@ -92,7 +96,7 @@ fn the_cli_is_brought_where_it_may_be_asked_and_the_secret_for_it_is_the_agents_
 
 #[test]
 fn a_run_without_a_secret_mounts_none() {
-    let pod = pod(&run(1, &Value::Null), 1, &IMAGES);
+    let pod = pod(&run(1, &Value::Null), 1, &SUPPLIES);
     assert!(mounts(&pod, "git").is_empty());
     let volumes = pod.spec.expect("a spec").volumes.unwrap_or_default();
     assert!(volumes.iter().all(|volume| volume.secret.is_none()));
@@ -100,7 +104,7 @@ fn a_run_without_a_secret_mounts_none() {
 
 #[test]
 fn every_mount_has_its_volume_and_every_volume_a_mount() {
-    let pod = pod(&run(1, &Value::Null), 1, &IMAGES);
+    let pod = pod(&run(1, &Value::Null), 1, &SUPPLIES);
     let spec = pod.spec.as_ref().expect("a spec");
     for volume in spec.volumes.iter().flatten() {
         assert!(!mounts(&pod, &volume.name).is_empty(), "{}", volume.name);
@@ -134,9 +138,9 @@ fn a_pod_says_whose_slot_it_has_and_for_which_repository() {
         1,
         &serde_json::json!({"attempt": 1, "phase": "Pending", "podName": "p", "workerName": "backend"}),
     );
-    let pod = pod(&admitted, 1, &IMAGES);
+    let pod = pod(&admitted, 1, &SUPPLIES);
     assert_eq!(pod.labels()[names::WORKER_LABEL], "backend");
     assert_eq!(pod.annotations()[names::WORKSPACE_ANNOTATION], "git.example/app");
-    let own = super::pod(&run(1, &Value::Null), 1, &IMAGES);
+    let own = super::pod(&run(1, &Value::Null), 1, &SUPPLIES);
     assert!(!own.labels().contains_key(names::WORKER_LABEL));
 }

@@ -2,10 +2,11 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodTemplate};
 use loop_api::run::{CheckpointStore, SecretReference};
 use serde_json::{Value, json};
 
-use super::super::{Images, pod, with_template};
+use super::super::{Supplies, pod, with_template};
 use crate::testing::run;
 
-const IMAGES: Images<'_> = Images { runner: "runner:1", agent: "operators:1", claude: None };
+const SUPPLIES: Supplies<'_> =
+    Supplies { runner: "runner:1", agent: "operators:1", claude: None, mirrors: None };
 
 /// As the API server gives it back.
 fn template(spec: &Value) -> PodTemplate {
@@ -34,7 +35,7 @@ fn made(spec: &Value) -> Result<Pod, String> {
     let mut run = run(1, &Value::Null);
     run.spec.repository.secret_ref = Some(SecretReference { name: "git-creds".into() });
     run.spec.checkpoint.store = CheckpointStore::Volume;
-    with_template(pod(&run, 1, &IMAGES), &run, &template(spec))
+    with_template(pod(&run, 1, &SUPPLIES), &run, &template(spec))
 }
 
 fn container(pod: &Pod, name: &str) -> Container {
@@ -101,8 +102,8 @@ fn an_image_that_the_run_names_counts_more_and_the_operators_less() {
     let image = |named: Option<&str>, spec: &Value, operators: &'static str| {
         let mut run = run(1, &Value::Null);
         run.spec.agent.image = named.map(str::to_owned);
-        let images = Images { agent: named.unwrap_or(operators), ..IMAGES };
-        let pod = with_template(pod(&run, 1, &images), &run, &template(spec))?;
+        let supplies = Supplies { agent: named.unwrap_or(operators), ..SUPPLIES };
+        let pod = with_template(pod(&run, 1, &supplies), &run, &template(spec))?;
         Ok((container(&pod, "agent").image.expect("one"), container(&pod, "gate").image.expect("one")))
     };
     let both = |image: &str| Ok::<_, String>((image.to_owned(), image.to_owned()));
@@ -254,5 +255,5 @@ fn what_no_pod_of_a_run_may_have_is_named() {
         ..Default::default()
     });
     let run = run(1, &Value::Null);
-    assert!(with_template(pod(&run, 1, &IMAGES), &run, &keyed).unwrap_err().contains("agentloop.dev/run"));
+    assert!(with_template(pod(&run, 1, &SUPPLIES), &run, &keyed).unwrap_err().contains("agentloop.dev/run"));
 }
