@@ -1,6 +1,6 @@
 //! `examples/looprun.yaml`, applied as it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ fn the_example_completes_as_it_is() {
     place.apply(&example());
     let mut lines = BTreeSet::new();
     let phases = place.phases("tally", |_| {
-        lines.insert(place.must(&["get", "lr", "tally", "--no-headers"]));
+        lines.insert(place.must(&["get", "lr", "tally"]));
     });
     assert_eq!(phases, ["Pending", "Running", "Completed"]);
     place.must(&["wait", "--for=condition=Complete", "looprun/tally", "--timeout=10s"]);
@@ -45,7 +45,39 @@ fn the_example_completes_as_it_is() {
     assert_eq!(summary["exit_reason"], "complete_plan");
     assert!(text("report.md").starts_with("# Run `tally`"), "{}", text("report.md"));
     assert!(place.get("configmap", "tally-postmortem").is_object());
-    for line in lines {
-        assert!(line.starts_with("tally "), "{line}");
+    let mut steps = BTreeSet::new();
+    for line in &lines {
+        let shown = columns(line);
+        let of = |name: &str| shown[name];
+        let number = |name: &str| of(name).parse::<u32>();
+        assert_eq!(of("NAME"), "tally", "{line}");
+        assert!(["", "Pending", "Running", "Completed"].contains(&of("PHASE")), "{line}");
+        assert!(!of("AGE").is_empty(), "{line}");
+        if of("PHASE") == "Completed" {
+            assert_eq!((number("DONE"), number("TASKS")), (Ok(5), Ok(5)), "{line}");
+        }
+        if !of("STEP").is_empty() {
+            assert!(number("ITER").is_ok_and(|at| (0..=9).contains(&at)), "{line}");
+            assert!(number("DONE").is_ok_and(|done| number("TASKS").is_ok_and(|all| done <= all)), "{line}");
+            steps.insert(of("STEP"));
+        }
     }
+    assert!(steps.contains("implementation"), "{lines:?}");
+    let completed = ["get", "lr", "-o", "name", "--field-selector"];
+    let found = |of: &str| place.must(&[&completed[..], &[of]].concat());
+    assert_eq!(found("status.phase=Completed").trim(), "looprun.agentloop.dev/tally");
+    assert_eq!(found("status.phase=Running"), "");
+}
+
+/// The row of a table by the names of its columns; a cell may be empty.
+fn columns(table: &str) -> BTreeMap<&str, &str> {
+    let (head, row) = table.trim_end().split_once('\n').expect("a head and a row");
+    let names = head.match_indices(' ').map(|(at, _)| at + 1).filter(|at| !head[*at..].starts_with(' '));
+    let begins: Vec<usize> = [0].into_iter().chain(names).collect();
+    let ends = begins.iter().skip(1).copied().chain([usize::MAX]);
+    begins.iter().zip(ends).map(|(&from, to)| (cell(head, from, to), cell(row, from, to))).collect()
+}
+
+fn cell(line: &str, from: usize, to: usize) -> &str {
+    line.get(from..to.min(line.len())).unwrap_or_default().trim()
 }

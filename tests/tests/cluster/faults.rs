@@ -1,7 +1,6 @@
 //! What goes wrong on the node and in the control plane while runs are under way. Each of them ends as if nothing had
 //! happened, and never has two pods at once.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command};
@@ -33,28 +32,10 @@ fn ours(test: &str) -> Option<Place> {
     Some(place)
 }
 
-/// Fails when a run has two pods that have not ended.
-fn none_has_two(place: &Place) {
-    let (worked, said) =
-        place.kubectl(&["get", "pods", "-l", "app.kubernetes.io/name=agentloop", "-o", "json"], "");
-    // The API server may be what is away.
-    let Ok(list) = serde_json::from_str::<Value>(&said) else { return };
-    assert!(worked, "{said}");
-    let mut alive: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for pod in list["items"].as_array().into_iter().flatten() {
-        if !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed")) {
-            let run = pod["metadata"]["labels"]["agentloop.dev/run"].to_string();
-            alive.entry(run).or_default().push(pod["metadata"]["name"].to_string());
-        }
-    }
-    let twice: Vec<_> = alive.values().filter(|pods| pods.len() > 1).collect();
-    assert!(twice.is_empty(), "{twice:?}");
-}
-
 /// Waits for a run to complete, in its first attempt, with each step of its work done once.
 fn completes_as_if_nothing_had_been(place: &Place, run: &str, tree: &str) {
     until(&format!("{run} completes"), || {
-        none_has_two(place);
+        place.none_has_two_pods();
         let phase = place.phase(run);
         assert!(phase != "Failed", "{run}: {}", place.said(run, "Failed"));
         phase == "Completed"
@@ -67,6 +48,7 @@ fn completes_as_if_nothing_had_been(place: &Place, run: &str, tree: &str) {
         "{run}: no step was done twice"
     );
     assert_eq!(place.git(&["rev-parse", &format!("agent/{run}^{{tree}}")]), tree, "{run}");
+    place.has_its_summary(run);
 }
 
 /// The tree that an undisturbed run comes to.

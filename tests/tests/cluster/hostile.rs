@@ -3,7 +3,10 @@
 use loop_tests::PROJECT;
 
 use super::memory::LIMITS;
-use super::place::{Place, until};
+use super::place::{Place, manifest, until};
+
+/// What the sidecar alone may know.
+const SECRET: &str = "nobody-says-this-4711";
 
 const HOSTILE: &str = include_str!("../../agents/hostile.sh");
 
@@ -17,11 +20,12 @@ fn an_agent_that_attacks_gains_nothing_never_completes_and_is_reported() {
     // The runner gets no more than these, whatever the agent prints.
     place.apply(LIMITS);
     let main = place.git(&["rev-parse", "main"]);
-    place.run(
+    place.must(&["create", "secret", "generic", "git-creds", &format!("--from-literal=password={SECRET}")]);
+    place.apply(&manifest(
         "hostile",
         "  task: {specPath: specs/files.md}\n  gates: [{name: unit, run: sh unit.sh}, {name: check, run: sh check.sh}]\n  \
          protect: {allow: [lib.sh]}\n  loop: {iterations: 6, maxConsecutiveVerificationFailures: 9}\n",
-    );
+    ).replace("repository: {", "repository: {secretRef: {name: git-creds}, "));
     until("it ends", || ["Failed", "Completed"].contains(&place.phase("hostile").as_str()));
     assert_eq!(place.phase("hostile"), "Failed", "{}", place.said("hostile", "Complete"));
     let refs = place.git(&["for-each-ref", "--format=%(refname)"]);
@@ -34,6 +38,32 @@ fn an_agent_that_attacks_gains_nothing_never_completes_and_is_reported() {
     assert_eq!(result["exitReason"], "agent_failed", "{result}");
     let report = place.get("configmap", "hostile-summary")["data"]["report.md"].clone();
     let report = report.as_str().expect("a report");
+    // Its links are links, and nobody has followed them.
+    let tree = place.git(&["ls-tree", "-r", "run/hostile"]);
+    for link in ["link-passwd", "link-journal", "link-secret"] {
+        let line = tree.lines().find(|line| line.ends_with(link)).expect("it is committed");
+        assert!(line.starts_with("120000 "), "{line}");
+    }
+    let told = place.get("configmap", "hostile-summary")["data"].to_string() + &place.log("hostile");
+    for inside in [SECRET, "root:x:0:0"] {
+        assert!(!told.contains(inside), "{inside}: {told}");
+        let (found, said) = place.kubectl(
+            &[
+                "exec",
+                "demo-git",
+                "--",
+                "git",
+                "-C",
+                "/srv/git/tally.git",
+                "grep",
+                "-q",
+                inside,
+                "run/hostile",
+            ],
+            "",
+        );
+        assert!(!found && said.contains("exit code 1"), "{inside}: {said}");
+    }
     for told in [
         "processes that it left running were ended",
         "files over 256 MiB were left out",

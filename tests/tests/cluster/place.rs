@@ -1,5 +1,6 @@
 //! A namespace of a cluster for one test, and what a test sees of it.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -177,6 +178,43 @@ impl Place {
             );
             now == phase
         });
+    }
+
+    /// The same, with a look at each moment that no run has two pods.
+    pub(crate) fn reaches_with_one_pod(&self, run: &str, phase: &str) {
+        until(&format!("{run} is {phase}"), || {
+            self.none_has_two_pods();
+            let now = self.phase(run);
+            assert!(now == phase || now != "Failed", "{run} is {now}: {}", self.said(run, "Failed"));
+            now == phase
+        });
+    }
+
+    /// Fails when a run has two pods that have not ended.
+    pub(crate) fn none_has_two_pods(&self) {
+        let (worked, said) =
+            self.kubectl(&["get", "pods", "-l", "app.kubernetes.io/name=agentloop", "-o", "json"], "");
+        // The API server may be what is away.
+        let Ok(list) = serde_json::from_str::<Value>(&said) else { return };
+        assert!(worked, "{said}");
+        let mut alive: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for pod in list["items"].as_array().into_iter().flatten() {
+            if !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed")) {
+                let run = pod["metadata"]["labels"]["agentloop.dev/run"].to_string();
+                alive.entry(run).or_default().push(pod["metadata"]["name"].to_string());
+            }
+        }
+        let twice: Vec<_> = alive.values().filter(|pods| pods.len() > 1).collect();
+        assert!(twice.is_empty(), "{twice:?}");
+    }
+
+    /// Fails when `summary.json` of a run that has ended is not there, or is another's.
+    pub(crate) fn has_its_summary(&self, run: &str) {
+        let map = self.get("configmap", &format!("{run}-summary"));
+        let summary = map["data"]["summary.json"].as_str().and_then(|text| serde_json::from_str(text).ok());
+        let summary: Value = summary.unwrap_or_else(|| panic!("{run}: {map}"));
+        let uid = &self.get("looprun", run)["metadata"]["uid"];
+        assert_eq!((&summary["run_id"], &summary["exit_reason"]), (uid, &"complete_plan".into()), "{run}");
     }
 
     /// What the runners of a run have said so far.

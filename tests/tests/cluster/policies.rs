@@ -138,4 +138,19 @@ fn a_stolen_token_writes_about_its_own_run_and_only_the_sidecars_fields() {
     });
     refused("a run of the same name", thief.status("mine", "{\"progress\":{\"iteration\":1}}"), OWN);
     refused("its map", thief.map("mine-summary", "{\"data\":{\"x\":\"y\"}}"), MAP);
+
+    // One that was deleted by force and may still be at work, once the operator has taken its run back.
+    let pod = place.get("looprun", "theirs")["status"]["podName"].as_str().expect("a pod").to_owned();
+    let thief = Thief::new(&place, &pod);
+    assert!(thief.status("theirs", "{\"progress\":{\"iteration\":1}}").0, "its own work");
+    place.must(&["delete", "pod", &pod, "--force", "--grace-period=0"]);
+    until("the run is taken back", || place.get("looprun", "theirs")["status"]["podUID"] != uid.as_str());
+    for (worked, said) in [
+        thief.status("theirs", "{\"progress\":{\"iteration\":1}}"),
+        thief.status("theirs", "{\"result\":{\"exitReason\":\"complete_plan\",\"attempt\":1}}"),
+        thief.map("theirs-summary", "{\"data\":{\"x\":\"y\"}}"),
+    ] {
+        // A server that has not noticed the pod's end yet leaves it to the policies.
+        assert!(!worked && [OWN, MAP, "Unauthorized"].iter().any(|words| said.contains(words)), "{said}");
+    }
 }

@@ -188,7 +188,7 @@ fn what_a_run_does_not_say_its_worker_does_and_it_stays_so_when_the_run_moves() 
         place.apply(&whole.replace("delivery: {", &format!("delivery: {{{delivery}")));
     };
     spec("silent", "");
-    spec("says", "mode: Merge, ");
+    spec("says", "mode: Merge, strategy: Merge, ");
     for run in ["silent", "says"] {
         until(&format!("{run} works"), || place.log(run).contains("implementation of iteration 1 begins"));
     }
@@ -217,4 +217,11 @@ fn what_a_run_does_not_say_its_worker_does_and_it_stays_so_when_the_run_moves() 
     }
     let delivered = place.git(&["for-each-ref", "--format=%(refname:short)", "refs/heads/agent"]);
     assert_eq!(delivered, "agent/says");
+    let merged = place.git(&["rev-list", "--parents", "--max-count=1", "agent/says"]);
+    assert_eq!(merged.split_whitespace().count(), 3, "a commit with two parents: {merged}");
+    assert_eq!(
+        place.git(&["rev-list", "--count", "main..run/silent"]),
+        "2",
+        "the work is there all the same"
+    );
 }
