@@ -132,9 +132,9 @@ pub(super) fn courses(count: usize, day: f64, seed: u64) -> Vec<Course> {
         .map(|(number, fate)| {
             // The lease of a lost one takes its time, which does not go faster with the day.
             let when = if fate == Fate::Forced { 0.2 } else { 0.7 };
-            // Users need a while to change their mind.
+            // Users need a while to change their mind, and what is at its last step is no longer stopped.
             let least =
-                if [Fate::Canceled, Fate::Paused, Fate::Deleted].contains(&fate) { 600.0 } else { shortest };
+                if [Fate::Canceled, Fate::Paused, Fate::Deleted].contains(&fate) { 1200.0 } else { shortest };
             Course {
                 name: format!("r{number:05}"),
                 namespace: if number % 33 == 0 { NAMESPACES - 1 } else { number % (NAMESPACES - 1) },
@@ -159,7 +159,10 @@ fn the_same_seed_makes_the_same_day_and_everything_happens_in_it() {
     assert_ne!(day, courses(40, 2700.0, 2));
     let fates: std::collections::BTreeSet<Fate> = day.iter().map(|course| course.fate).collect();
     assert_eq!(fates.len(), SHARES.len() + 1);
-    assert!(day.iter().all(|course| (120.0..=675.0).contains(&course.work) && course.at < 1890.0), "{day:?}");
+    assert!(
+        day.iter().all(|course| (120.0..=1200.0).contains(&course.work) && course.at < 1890.0),
+        "{day:?}"
+    );
     assert!((0..NAMESPACES).all(|place| day.iter().any(|course| course.namespace == place)));
     let many = courses(2000, 86_400.0, 1);
     let mean = many.iter().map(|course| course.work).sum::<f64>() / 2000.0;

@@ -70,6 +70,9 @@ pub(super) async fn follow(day: Rc<Day>, run: Rc<Run>) {
         }
         _ => {}
     }
+    // Where it ends is judged later; one that is tried again has been at an end before.
     let end = course.end().expect("others end");
-    run.reaches(&[end]).await;
+    let ends: &[&str] =
+        if course.fate == Fate::Retried { &[end] } else { &["Completed", "Failed", "Canceled"] };
+    run.reaches(ends).await;
 }
