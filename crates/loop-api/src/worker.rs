@@ -68,8 +68,8 @@ pub struct LoopWorkerSpec {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<Budget>,
     /// Claim with mirrors of repositories: bare ones, called HOST/PATH.git, such as git.example/team/app.git. It is looked for
-    /// in the namespace of a run, and mounted read-only where its repository is cloned, out of the agent's reach; what the
-    /// mirror has does not come from the remote. Without the claim, or a mirror of its repository there, a run clones as ever.
+    /// in the namespace of a run, with an access mode for many nodes, and mounted read-only where the repository is cloned, out of
+    /// the agent's reach; what the mirror has does not come from the remote. A run for which there is none clones as ever.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repository_cache: Option<ClaimReference>,
 }

@@ -18,7 +18,6 @@ mod stored;
 mod submodules;
 mod wish;
 
-use std::cell::Cell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -43,6 +42,8 @@ use serve::Sidecar;
 /// Times that the remote is asked for something, and the pause after the first; each further one is twice as long.
 const TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
+/// After so long, a remote that does not answer is not asked again.
+const LONG: Duration = Duration::from_secs(30);
 
 /// Why the sidecar cannot do its work until somebody has put something right.
 #[derive(Debug, thiserror::Error)]
@@ -115,13 +116,10 @@ pub async fn run(place: &Place, whose: &Whose) -> Result<()> {
     let origin = Origin::new(&repository, place.origin()).held_by(held.clone());
     let reference = names::checkpoint_ref(&whose.uid);
     let began = Instant::now();
+    // Of a remote that does not even answer, the user is to know soon.
+    ask(Some(began + LONG), || origin.reach()).await.map_err(|reason| unusable("cloned", &reason))?;
     let mirror = mirror::of(&repository.url, Path::new(names::MIRRORS));
-    if let Some(mirror) = &mirror {
-        say(&format!("what the mirror {} has is taken from there", mirror.display()));
-    }
-    // The first try alone goes by a mirror: one that is broken keeps no run from its work.
-    let once = Cell::new(mirror.as_deref());
-    tried("cloned", || origin.set_up(&wanted.spec.repository.reference, once.take())).await?;
+    tried("cloned", || origin.set_up(&wanted.spec.repository.reference, mirror.as_deref())).await?;
     say(&format!("cloned in {} ms", began.elapsed().as_millis()));
     tried("pushed to", || origin.may_push(&reference)).await?;
     let store = Store::at(place.data());
@@ -191,16 +189,19 @@ async fn wait(reason: &str, pause: Duration) {
 
 /// Asks what nothing can begin without.
 async fn tried<T>(what: &str, question: impl Fn() -> Result<T, String>) -> Result<T> {
-    ask(None, question).await.map_err(|reason| {
-        if crate::is_full(&reason) {
-            return Refused(format!("the repository cannot be {what}, for there is no room: {reason}"))
-                .into();
-        }
-        let words = format!(
+    ask(None, question).await.map_err(|reason| unusable(what, &reason))
+}
+
+/// What to say of a repository that cannot be used.
+fn unusable(what: &str, reason: &str) -> anyhow::Error {
+    let words = if crate::is_full(reason) {
+        format!("the repository cannot be {what}, for there is no room: {reason}")
+    } else {
+        format!(
             "the repository cannot be {what}, {reason}; look at spec.repository and the Secret that it names"
-        );
-        Refused(words).into()
-    })
+        )
+    };
+    Refused(words).into()
 }
 
 /// Run branch and last commit of it, once there is one beyond the base.

@@ -11,13 +11,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::channel::mpsc::UnboundedSender;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodTemplate};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt as _};
 use loop_api::crd::LoopRun;
 use loop_api::names;
 use loop_api::run::{DefaultAgent, Defaults};
 use loop_api::worker::LoopWorkerSpec;
+use tracing::warn;
 
 use crate::args::Args;
 use crate::fence::Fence;
@@ -64,7 +65,7 @@ impl Settings {
         }
     }
 
-    /// Images of the pod of a run that was admitted; `None` when nobody has named one for its agent.
+    /// What the pod of a run that was admitted is made from; `None` when nobody has named one for its agent.
     pub(crate) fn supplies<'a>(&'a self, run: &'a LoopRun) -> Option<Supplies<'a>> {
         let given = run.status.as_ref().and_then(|status| status.defaults.as_ref()).and_then(Defaults::image);
         let own = self.own.defaults.as_ref().and_then(Defaults::image);
@@ -188,17 +189,25 @@ impl Context {
         Ok(())
     }
 
-    /// Claim with mirrors of repositories that the run's worker names, if the run's namespace has it and it is bound. A
-    /// repository on a claim needs none.
-    pub(crate) async fn mirrors(&self, run: &LoopRun) -> Result<Option<String>, ApplyError> {
-        let worker = run.status.as_ref().map(|status| status.worker_name.as_str()).unwrap_or_default();
-        let named = self.of_worker(worker, |worker| worker.spec.repository_cache.clone()).flatten();
-        let Some(claim) = named.filter(|_| run.spec.repository.volume.is_none()) else { return Ok(None) };
-        let usable = run::is_bound(&self.client, run, &claim.claim_name).await?;
-        Ok(usable.then_some(claim.claim_name))
+    /// Claim with mirrors of repositories that the run's worker names, if this run can use it. It only saves time: what
+    /// stands in its way is never in the way of the run.
+    pub(crate) async fn mirrors(&self, run: &LoopRun, template: Option<&PodTemplate>) -> Option<String> {
+        let worker = &run.status.as_ref()?.worker_name;
+        let claim = self.of_worker(worker, |worker| worker.spec.repository_cache.clone()).flatten()?;
+        let name = claim.claim_name;
+        if !run::may_have_mirrors(run, template, &name) {
+            return None;
+        }
+        match run::is_shared(&self.client, run, &name).await {
+            Ok(usable) => usable.then_some(name),
+            Err(error) => {
+                warn!(run = run.name_any(), %error, "its pod is made without the worker's mirrors");
+                None
+            }
+        }
     }
 
-    /// Has them made again for the next run there.
+    /// Has account and role made again for the next run there.
     pub(crate) fn forget_access(&self, run: &LoopRun) {
         lock(&self.prepared).remove(&run.namespace().unwrap_or_default());
     }

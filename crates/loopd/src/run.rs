@@ -26,7 +26,7 @@ use tracing::{info, warn};
 use crate::context::Context;
 pub(crate) use decide::{Gap, Turn};
 use decide::{Seen, Step, decide};
-pub(crate) use pod::Supplies;
+pub(crate) use pod::{Supplies, may_have_mirrors};
 use standing::Standing;
 use status::{ADMITTED, Owned};
 
@@ -37,6 +37,8 @@ pub(crate) type Guarded = DeserializeGuard<LoopRun>;
 const TIME: Duration = Duration::from_secs(30);
 /// Until a run is looked at again that has changed meanwhile, unless its change is seen before.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Looks in a row at a run that changes meanwhile.
+const LOOKS: usize = 3;
 /// Until a run that is being deleted is looked at again.
 const GONE: Duration = Duration::from_secs(300);
 
@@ -60,8 +62,7 @@ pub(crate) enum Error {
 /// Looks at a run once.
 pub(crate) async fn reconcile(seen: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let run = seen.0.as_ref().map_err(|invalid| Error::Unreadable(invalid.error.clone()))?;
-    let looked =
-        tokio::time::timeout(TIME, Box::pin(look(run, &context))).await.map_err(|_| Error::TimedOut)?;
+    let looked = tokio::time::timeout(TIME, look_on(run, &context)).await.map_err(|_| Error::TimedOut)?;
     let looked = match looked {
         // Somebody has written the run meanwhile, and it is looked at again with that.
         Err(Error::Apply(error)) if error.is_conflict() => return Ok(Action::requeue(AGAIN)),
@@ -75,6 +76,7 @@ pub(crate) async fn reconcile(seen: Arc<Guarded>, context: Arc<Context>) -> Resu
             Ok(Action::requeue(again))
         }
         Looked::Paused(left) => Ok(Action::requeue(left)),
+        Looked::Outdated(_) => Ok(Action::requeue(AGAIN)),
     }
 }
 
@@ -92,6 +94,18 @@ enum Looked {
     Done(Duration),
     /// What failed before is not tried again yet.
     Paused(Duration),
+    /// There was something to write, but the run is another by now.
+    Outdated(Box<LoopRun>),
+}
+
+/// Looks at a run until what was seen of it is what the API server has.
+async fn look_on(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
+    let mut looked = Box::pin(look(run, context)).await?;
+    for _ in 1..LOOKS {
+        let Looked::Outdated(newer) = looked else { break };
+        looked = Box::pin(look(&newer, context)).await?;
+    }
+    Ok(looked)
 }
 
 async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
@@ -123,6 +137,15 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
         leave: context.leave(&run),
     };
     let decision = decide(&seen, now);
+    // A sidecar writes too. To ask first is cheaper than a write that is refused.
+    if before != decision.status && !before.pod_uid.is_empty() {
+        let Some(newest) = apply::read(&context.client, &run).await? else {
+            return Ok(Looked::Done(GONE));
+        };
+        if newest.resource_version() != run.resource_version() {
+            return Ok(Looked::Outdated(Box::new(newest)));
+        }
+    }
     let run = write(context, &run, &before, &decision.status).await?;
     if before.lease_expires != decision.status.lease_expires {
         let waits = run
@@ -191,8 +214,6 @@ async fn start_of(context: &Context, run: &LoopRun) -> Result<Start, Error> {
     if !given.is_empty() {
         supplies.agent = &given;
     }
-    let mirrors = context.mirrors(run).await?;
-    supplies.mirrors = mirrors.as_deref();
     let read = apply::template(&context.client, run).await;
     let fits =
         read.and_then(|template| apply::wanted(run, 1, &supplies, template.as_ref()).map(|_| template));
@@ -262,7 +283,7 @@ async fn make(
 ) -> Result<(), Error> {
     let made = async {
         context.access(run).await?;
-        let mirrors = context.mirrors(run).await?;
+        let mirrors = context.mirrors(run, template).await;
         let supplies = Supplies { mirrors: mirrors.as_deref(), ..supplies };
         apply::start(&context.client, run, status.attempt, &supplies, template).await
     };
@@ -289,4 +310,4 @@ async fn make(
     }
 }
 
-pub(crate) use apply::{Error as ApplyError, access, is_bound, words};
+pub(crate) use apply::{Error as ApplyError, access, is_shared, words};

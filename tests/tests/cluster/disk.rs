@@ -28,7 +28,7 @@ impl<'a> Disk<'a> {
         let node = place.must(&["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"]);
         place.apply(&format!(
             "apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: {name}}}\nspec:\n  capacity: {{storage: 1Gi}}\n  \
-             accessModes: [ReadWriteOnce]\n  storageClassName: {name}\n  local: {{path: {}}}\n  nodeAffinity: {{required: \
+             accessModes: [ReadWriteOnce, ReadWriteMany]\n  storageClassName: {name}\n  local: {{path: {}}}\n  nodeAffinity: {{required: \
              {{nodeSelectorTerms: [{{matchExpressions: [{{key: kubernetes.io/hostname, operator: In, values: [{node}]}}]}}]}}}}\n",
             disk.folder.display()
         ));

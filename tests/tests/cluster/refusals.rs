@@ -55,6 +55,15 @@ fn an_image_or_a_credential_that_will_not_do_is_named_with_the_remedy() {
     until("it goes on", || place.phase("no-secret") == "Completed");
 }
 
+/// A server that takes connections and says nothing, as one behind a broken balancer.
+const SILENT: &str = "{apiVersion: v1, kind: Service, metadata: {name: silent}, spec: {selector: {app: silent}, ports: [{port: \
+    9418}]}}\n---\n{apiVersion: v1, kind: Pod, metadata: {name: silent, labels: {app: silent}}, spec: \
+    {automountServiceAccountToken: false, terminationGracePeriodSeconds: 0, securityContext: {runAsNonRoot: true, runAsUser: \
+    1000, seccompProfile: {type: RuntimeDefault}}, containers: [{name: silent, image: \"agentloop/toolchain:test\", command: \
+    [perl, -MIO::Socket::INET, -e, 'my $s = IO::Socket::INET->new(LocalPort => 9418, Listen => 9) or die; sleep 600'], \
+    readinessProbe: {tcpSocket: {port: 9418}, periodSeconds: 1}, securityContext: {allowPrivilegeEscalation: false, \
+    capabilities: {drop: [ALL]}}}]}}";
+
 fn task(path: &str) -> String {
     format!("  task: {{specPath: {path}}}\n{GATES}")
 }
@@ -65,6 +74,10 @@ fn what_cannot_be_run_is_named_with_the_remedy() {
     let mut files = PROJECT.to_vec();
     files.push((".loop/agent.sh", HONEST));
     place.git_server(&files);
+    place.apply(SILENT);
+    place.must(&["wait", "--for=condition=Ready", "pod/silent", "--timeout=60s"]);
+    place.apply(&manifest("silent", &task("specs/files.md")).replace("demo-git", "silent"));
+    let silent = Instant::now();
     place.run("no-spec", &task("specs/none.md"));
     says(&place, "no-spec", "Failed", "spec specs/none.md does not exist");
     assert_eq!(place.phase("no-spec"), "Failed");
@@ -76,12 +89,15 @@ fn what_cannot_be_run_is_named_with_the_remedy() {
     let elsewhere = manifest("no-repository", &task("specs/files.md")).replace("tally.git", "none.git");
     place.apply(&elsewhere);
     says(&place, "no-repository", "Failed", "the repository cannot be cloned");
+    says(&place, "no-repository", "Failed", "look at spec.repository and the Secret that it names");
 
     let secret = manifest("no-secret", &task("specs/files.md"))
         .replace("repository: {", "repository: {secretRef: {name: not-there}, ");
     place.apply(&secret);
     says(&place, "no-secret", "Reconciling", "check that Secret not-there exists");
     place.must(&["delete", "looprun", "no-secret"]);
+    says(&place, "silent", "Failed", "cannot be cloned, git ls-remote: no end of it within 15 s; look at");
+    assert!(silent.elapsed() < SOON, "{} s", silent.elapsed().as_secs());
 
     // Before the agent begins, and not after its work.
     place.git(&["config", "daemon.receivepack", "false"]);
@@ -107,6 +123,12 @@ fn what_the_cluster_does_not_give_is_waited_for_and_said() {
     until("the quota counts", || place.get("resourcequota", "few")["status"]["used"]["pods"] == "1");
     place.run("no-quota", &work("no-quota"));
     says(&place, "no-quota", "Reconciling", "exceeded quota: few");
+    says(
+        &place,
+        "no-quota",
+        "Reconciling",
+        "wait for other pods of the namespace to end, or have its ResourceQuota raised",
+    );
     assert_eq!(place.phase("no-quota"), "Pending");
     place.must(&["delete", "resourcequota", "few"]);
     place.reaches("no-quota", "Completed");

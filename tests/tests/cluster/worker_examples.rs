@@ -221,7 +221,7 @@ fn repository_cache() {
         let disk = Disk::new(&place, None);
         let claim = format!(
             "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: mirrors}}\nspec:\n  accessModes: \
-             [ReadWriteOnce]\n  storageClassName: {}\n  resources: {{requests: {{storage: 1Gi}}}}\n",
+             [ReadWriteMany]\n  storageClassName: {}\n  resources: {{requests: {{storage: 1Gi}}}}\n",
             place.namespace
         );
         assert!(place.kubectl(&["create", "-f", "-"], &claim).0);
@@ -238,7 +238,7 @@ fn repository_cache() {
         example.does(command);
     }
     let said = example.does("kubectl logs");
-    assert!(said.contains("what the mirror /mirrors/demo-git/tally.git has is taken from there"), "{said}");
+    assert!(said.contains("what the mirror /mirrors/demo-git/tally.git has was taken from there"), "{said}");
     assert!(!said.contains("tried again"), "{said}");
     example.ends();
 }

@@ -15,6 +15,10 @@ use super::mirror;
 
 /// Longest that a clone or fetch may take.
 const TIME: Duration = Duration::from_secs(600);
+/// Longest that a clone may take that goes by a mirror; then there is time left for one without.
+const MIRRORED_TIME: Duration = Duration::from_secs(240);
+/// Longest until the remote says anything at all.
+const REACH_TIME: Duration = Duration::from_secs(15);
 /// Longest that a push may take: while it is waited for, nothing else is done.
 const PUSH_TIME: Duration = Duration::from_secs(120);
 /// Most output of git that is read.
@@ -75,14 +79,30 @@ impl Origin {
         Ok(left.min(PUSH_TIME))
     }
 
+    /// Asks whether it answers, as a clone would wait for minutes for one that does not.
+    ///
+    /// # Errors
+    /// What git says.
+    pub fn reach(&self) -> Result<(), String> {
+        if self.folder.exists() || claim::is_local(&self.url) {
+            return Ok(());
+        }
+        self.ask_within(REACH_TIME, Path::new("/"), &["ls-remote", "--", &self.url, "HEAD"]).map(drop)
+    }
+
     /// Clones it, with a local branch for every one of the remote's; one that is there already is kept. What a mirror of it
-    /// has is taken from there.
+    /// has is taken from there, in the first try alone: one that is broken keeps no run from its work.
     ///
     /// # Errors
     /// What git says.
     pub fn set_up(&self, branch: &str, mirror: Option<&Path>) -> Result<(), String> {
         if self.folder.exists() {
             return Ok(());
+        }
+        let tried = self.folder.with_extension("mirrored");
+        let mirror = mirror.filter(|_| !tried.exists());
+        if mirror.is_some() {
+            fs::write(&tried, b"").map_err(|error| format!("{}: {error}", tried.display()))?;
         }
         let new = self.folder.with_extension("new");
         // What a killed clone left.
@@ -110,11 +130,15 @@ impl Origin {
         }
         arguments.extend(["--", &self.url, &place]);
         let mut access = self.access()?;
-        access.settings.extend(mirror.map(|_| mirror::settings()));
-        run(Path::new("/"), &arguments, b"", OUTPUT, (&access, TIME)).map_err(|reason| match &shown {
-            Some(mirror) => format!("with the mirror {mirror}: {reason}"),
-            None => reason,
-        })?;
+        match &shown {
+            Some(mirror) => {
+                access.settings.extend(mirror::settings());
+                run(Path::new("/"), &arguments, b"", OUTPUT, (&access, MIRRORED_TIME))
+                    .map_err(|reason| format!("with the mirror {mirror}: {reason}"))?;
+                crate::say(&format!("what the mirror {mirror} has was taken from there"));
+            }
+            None => drop(run(Path::new("/"), &arguments, b"", OUTPUT, (&access, TIME))?),
+        }
         let all = ["fetch", "--quiet", "--no-tags", "--update-head-ok", "origin", HEADS];
         self.ask(&new, &all)?;
         if !self.folders.is_empty() {
@@ -326,91 +350,13 @@ fn run(
     if captured.outcome.success() {
         return Ok(captured.stdout);
     }
+    if captured.outcome.ended == exec::Ended::TimedOut {
+        return Err(format!("git {}: no end of it within {} s", arguments[0], time.as_secs()));
+    }
     let said = String::from_utf8_lossy(&captured.stderr);
     let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     Err(format!("git {}: {}", arguments[0], said.join("; ")))
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    #![allow(clippy::unwrap_used, reason = "these are tests")]
-
-    use super::*;
-
-    /// Commits a file with this text; gives the commit.
-    pub(in super::super) fn commit(folder: &Path, text: &str) -> String {
-        fs::write(folder.join("file"), text).unwrap();
-        git(folder, &["add", "."]).unwrap();
-        let author = ["-c", "user.name=T", "-c", "user.email=t@localhost"];
-        git(folder, &[&author[..], &["commit", "-qm", text]].concat()).unwrap();
-        git(folder, &["rev-parse", "HEAD"]).unwrap().trim().to_owned()
-    }
-
-    fn repository(folder: &Path, depth: u32) -> Repository {
-        let url = format!("file://{}", folder.display());
-        Repository { url, checkout: Checkout { depth, ..Checkout::default() }, ..Repository::default() }
-    }
-
-    #[test]
-    fn a_shallow_clone_has_every_branch_and_can_push() {
-        let folder = tempfile::tempdir().unwrap();
-        let theirs = folder.path().join("theirs");
-        git(folder.path(), &["init", "-q", "--initial-branch=main", "theirs"]).unwrap();
-        for text in ["one", "two", "three"] {
-            commit(&theirs, text);
-        }
-        git(&theirs, &["branch", "other", "main~1"]).unwrap();
-        let origin = Origin::new(&repository(&theirs, 1), folder.path().join("origin"));
-        origin.set_up("", None).unwrap();
-        let ours = &origin.folder;
-        assert_eq!(git(ours, &["rev-list", "--count", "main"]).unwrap().trim(), "1");
-        assert_eq!(git(ours, &["rev-list", "--count", "other"]).unwrap().trim(), "1");
-        let new = commit(ours, "four");
-        let push = Push { reference: "refs/heads/new".into(), commit: new, expected: None };
-        assert_eq!(origin.push(&push), Ok(Pushed::Done));
-        assert_eq!(git(&theirs, &["rev-list", "--count", "new"]).unwrap().trim(), "4");
-        for _ in 0..2 {
-            origin.complete().unwrap();
-            assert_eq!(git(ours, &["rev-list", "--count", "HEAD"]).unwrap().trim(), "4");
-        }
-    }
-
-    #[test]
-    fn a_branch_moves_only_from_where_it_is_expected() {
-        let folder = tempfile::tempdir().unwrap();
-        let theirs = folder.path().join("theirs");
-        git(folder.path(), &["init", "-q", "--initial-branch=main", "theirs"]).unwrap();
-        let first = commit(&theirs, "one");
-        git(&theirs, &["branch", "agent/old"]).unwrap();
-        let origin = Origin::new(&repository(&theirs, 0), folder.path().join("origin"));
-        origin.set_up("main", None).unwrap();
-        origin.set_up("main", None).unwrap();
-        let ours = &origin.folder;
-        assert_eq!(git(ours, &["rev-parse", "agent/old"]).unwrap().trim(), first);
-        let second = commit(ours, "two");
-        let push = |expected: Option<&String>, commit: &str| {
-            let (reference, expected) = ("refs/heads/agent/new".to_owned(), expected.cloned());
-            origin.push(&Push { reference, commit: commit.to_owned(), expected })
-        };
-        assert_eq!(push(None, &second), Ok(Pushed::Done));
-        assert_eq!(push(None, &second), Ok(Pushed::Done), "it is there already");
-        let third = commit(ours, "three");
-        assert_eq!(push(None, &third), Ok(Pushed::Moved), "it was not to be there");
-        assert_eq!(
-            git(ours, &["rev-parse", "agent/new"]).unwrap().trim(),
-            second,
-            "what the remote has is known"
-        );
-        assert_eq!(push(Some(&second), &third), Ok(Pushed::Done));
-        let before = |reference: &str, ours: &[&str]| origin.pushed_before(reference, ours);
-        assert_eq!(before("refs/heads/agent/new", &[&third]), Some(third.clone()));
-        assert_eq!(before("refs/heads/agent/new", &[&second]), None, "it is not a part of that");
-        assert_eq!(before("refs/heads/agent/new", &[&second, &third]), Some(third.clone()));
-        assert_eq!(before("refs/heads/none", &[&third]), None);
-        assert_eq!(origin.may_push("refs/heads/agent/new"), Ok(()), "whatever is there");
-        git(&theirs, &["branch", "-f", "agent/new", &first]).unwrap();
-        assert_eq!(push(Some(&third), &second), Ok(Pushed::Moved));
-        fs::remove_dir_all(&theirs).unwrap();
-        assert!(push(Some(&second), &third).unwrap_err().starts_with("git "));
-    }
-}
+pub(super) mod tests;

@@ -20,11 +20,18 @@ pub(super) fn of(url: &str, below: &Path) -> Option<PathBuf> {
     (plain && !claim::is_local(url) && place.is_dir()).then_some(place)
 }
 
-/// Settings for a clone that takes from a mirror. Git asks the mirror for its refs, and whatever that has for configuration
-/// runs no program beside the token of the API.
-pub(super) fn settings() -> (String, String) {
+/// Settings for a clone that takes from a mirror.
+pub(super) fn settings() -> [(String, String); 3] {
+    // What git would call itself, but whatever configuration the mirror has.
     let refs = claim::called("--git-dir=\"$1\" for-each-ref --format='%(objectname)'");
-    ("core.alternateRefsCommand".to_owned(), format!("refs() {{ {refs}; }}; refs"))
+    [
+        ("core.alternateRefsCommand", format!("refs() {{ {refs}; }}; refs")),
+        // What the mirror says of its commits beside them is not believed.
+        ("core.commitGraph", "false".to_owned()),
+        // What is used is copied as it is.
+        ("pack.window", "0".to_owned()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
 }
 
 #[cfg(test)]
@@ -58,7 +65,7 @@ mod tests {
         }
     }
 
-    /// How much a clone has in packs and alone, of its own and elsewhere.
+    /// How many objects of its refs a clone has, and whether it stands on another.
     fn counted(folder: &Path) -> (String, bool) {
         let own = git(folder, &["rev-list", "--objects", "--all", "--count"]).unwrap();
         (own.trim().to_owned(), folder.join(".git/objects/info/alternates").exists())
@@ -76,14 +83,6 @@ mod tests {
         let (first, rest) = blob.trim().split_at(2);
         fs::remove_file(theirs.join(".git/objects").join(first).join(rest)).unwrap();
         commit(&theirs, "two");
-        // A mirror of somebody who wants more of it.
-        let program = folder.path().join("program");
-        let ran = folder.path().join("ran");
-        fs::write(&program, format!("#!/bin/sh\ntouch {}\n", ran.display())).unwrap();
-        fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        for key in ["core.fsmonitor", "core.alternateRefsCommand", "core.pager", "pager.for-each-ref"] {
-            git(&mirror, &["config", key, &program.to_string_lossy()]).unwrap();
-        }
         let url = format!("file://{}", theirs.display());
         for depth in [0, 1] {
             let checkout = Checkout { depth, ..Checkout::default() };
@@ -94,14 +93,22 @@ mod tests {
             assert_eq!(held, (if depth == 0 { "6" } else { "3" }.to_owned(), false));
             assert_eq!(fs::read_to_string(origin.folder().join("file")).unwrap(), "two");
         }
-        assert!(!ran.exists(), "the mirror ran a program");
         // Without the mirror the remote has too little.
         let repository = Repository { url, ..Repository::default() };
         let origin = Origin::new(&repository, folder.path().join("none"));
         assert!(origin.set_up("", None).is_err());
-        // One that is none is named, and the clone is as before.
-        let said = origin.set_up("", Some(&program)).unwrap_err();
-        assert!(said.contains(&*program.to_string_lossy()), "{said}");
-        assert!(!folder.path().join("none").exists());
+        // One that is broken is named, and then a clone goes without.
+        let other = folder.path().join("other");
+        git(folder.path(), &["init", "-q", "--initial-branch=main", "other"]).unwrap();
+        commit(&other, "three");
+        let repository = Repository { url: format!("file://{}", other.display()), ..Repository::default() };
+        let origin = Origin::new(&repository, folder.path().join("again"));
+        let broken = folder.path().join("broken.git");
+        fs::create_dir(&broken).unwrap();
+        let said = origin.set_up("", Some(&broken)).unwrap_err();
+        assert!(said.starts_with(&format!("with the mirror {}: git clone: ", broken.display())), "{said}");
+        assert!(!origin.folder().exists());
+        origin.set_up("", Some(&broken)).unwrap();
+        assert_eq!(fs::read_to_string(origin.folder().join("file")).unwrap(), "three");
     }
 }

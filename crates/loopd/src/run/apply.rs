@@ -70,7 +70,12 @@ impl Error {
             Self::Foreign { .. } | Self::Template { .. } => Some(self.to_string()),
             Self::Api { what, source } => match source.as_ref() {
                 kube::Error::Api(status) if (400..500).contains(&status.code) && !passing(status.code) => {
-                    Some(format!("{what}: {}; it is tried again", status.message))
+                    let remedy = if status.message.contains("exceeded quota") {
+                        "; wait for other pods of the namespace to end, or have its ResourceQuota raised"
+                    } else {
+                        ""
+                    };
+                    Some(format!("{what}: {}{remedy}; it is tried again", status.message))
                 }
                 _ => None,
             },
@@ -183,14 +188,11 @@ pub(crate) async fn start(
     Ok(uid)
 }
 
-/// Whether a claim of this name is in the run's namespace, with a volume, and is to stay.
-pub(crate) async fn is_bound(client: &Client, run: &LoopRun, name: &str) -> Result<bool, Error> {
+/// Whether a claim of this name is in the run's namespace that every node can read.
+pub(crate) async fn is_shared(client: &Client, run: &LoopRun, name: &str) -> Result<bool, Error> {
     let claims: Api<PersistentVolumeClaim> = namespaced(client, run);
     let found = claims.get_opt(name).await.map_err(failed("read PersistentVolumeClaim", name))?;
-    Ok(found.is_some_and(|claim| {
-        let phase = claim.status.and_then(|status| status.phase);
-        claim.metadata.deletion_timestamp.is_none() && phase.as_deref() == Some("Bound")
-    }))
+    Ok(found.as_ref().is_some_and(objects::is_shared))
 }
 
 /// Takes from a pod the note of who set which of its fields, which the API server makes with every object: it is a large

@@ -1,5 +1,7 @@
 //! What the containers of a run's pod say: how far it is, and what stands in its way.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use kube::ResourceExt as _;
@@ -281,7 +283,8 @@ fn unplaced(pod: &Pod) -> Option<Trouble> {
     ))
 }
 
-/// A pod whose volumes or network are not there after a while; mostly a Secret that does not exist.
+/// A pod whose volumes or network are not there after a while; mostly a Secret that does not exist, or a claim whose volume
+/// another node has.
 fn unprepared(pod: &Pod, now: Timestamp) -> Option<Trouble> {
     let placed = condition(pod, "PodScheduled").filter(|condition| condition.status == "True")?;
     condition(pod, "PodReadyToStartContainers").filter(|condition| condition.status == "False")?;
@@ -290,18 +293,25 @@ fn unprepared(pod: &Pod, now: Timestamp) -> Option<Trouble> {
         return None;
     }
     let name = pod.name_any();
-    let mut secrets: Vec<String> = pod
-        .spec
-        .iter()
-        .flat_map(|spec| spec.volumes.iter().flatten())
-        .filter_map(|volume| volume.secret.as_ref()?.secret_name.clone())
+    let volumes = || pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let secrets: BTreeSet<&str> =
+        volumes().filter_map(|volume| volume.secret.as_ref()?.secret_name.as_deref()).collect();
+    let claims: BTreeSet<&str> = volumes()
+        .filter_map(|volume| Some(volume.persistent_volume_claim.as_ref()?.claim_name.as_str()))
         .collect();
-    secrets.sort();
-    secrets.dedup();
-    let remedy = match secrets.as_slice() {
+    let list = |names: &BTreeSet<&str>| names.iter().copied().collect::<Vec<_>>().join(", ");
+    let mut checks = Vec::new();
+    match secrets.len() {
+        0 => {}
+        1 => checks.push(format!("that Secret {} exists in the namespace", list(&secrets))),
+        _ => checks.push(format!("that the Secrets {} exist in the namespace", list(&secrets))),
+    }
+    if !claims.is_empty() {
+        checks.push(format!("that no other node has the volume of claim {}", list(&claims)));
+    }
+    let remedy = match checks.as_slice() {
         [] => "the node's network may be broken".to_owned(),
-        [secret] => format!("check that Secret {secret} exists in the namespace"),
-        several => format!("check that the Secrets {} exist in the namespace", several.join(", ")),
+        checks => format!("check {}", checks.join(" and ")),
     };
     Some(trouble(
         "PodNotPrepared",

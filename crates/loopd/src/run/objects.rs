@@ -23,6 +23,15 @@ use super::pod::metadata;
 /// Size of a volume for checkpoints, where the run names none.
 const SIZE: &str = "10Gi";
 
+/// Whether a claim has a volume that pods on several nodes can read at once, and is to stay.
+pub(crate) fn is_shared(claim: &PersistentVolumeClaim) -> bool {
+    let Some(status) = &claim.status else { return false };
+    let many = |mode: &String| ["ReadOnlyMany", "ReadWriteMany"].contains(&mode.as_str());
+    claim.metadata.deletion_timestamp.is_none()
+        && status.phase.as_deref() == Some("Bound")
+        && status.access_modes.iter().flatten().any(many)
+}
+
 /// Labels of all that is made for any run.
 fn labels() -> BTreeMap<String, String> {
     let labels = [(names::MANAGED_BY_LABEL, names::OPERATOR), (names::NAME_LABEL, names::PRODUCT)];

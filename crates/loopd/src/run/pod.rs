@@ -16,6 +16,7 @@ use loop_api::names;
 use loop_api::run::LEASE_SECONDS;
 
 use crate::scheduler::workspace;
+pub(crate) use stores::may_have_mirrors;
 pub(crate) use template::OURS;
 
 use crate::scheduler::Asks;

@@ -1,7 +1,7 @@
 //! Where a run's repository, its mirror, checkpoints and record are beyond its own volumes: what the sidecar, and nobody
 //! else, gets for it.
 
-use k8s_openapi::api::core::v1::{PersistentVolumeClaimVolumeSource, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaimVolumeSource, PodTemplate, Volume, VolumeMount};
 use loop_api::crd::LoopRun;
 use loop_api::names;
 use loop_api::run::ClaimReference;
@@ -13,7 +13,7 @@ const CHECKPOINT: &str = "checkpoint-store";
 const ARTIFACTS: &str = "artifact-store";
 const RECORDS: &str = "records";
 const REPOSITORY: &str = "repository";
-const MIRRORS: &str = "mirrors";
+const MIRRORS: &str = "repository-mirrors";
 
 /// The volumes that a run asks for, and that of the claim with mirrors.
 pub(super) fn volumes(run: &LoopRun, mirrors: Option<&str>) -> Vec<Volume> {
@@ -39,6 +39,17 @@ pub(super) fn mounts(run: &LoopRun, mirrors: Option<&str>) -> Vec<VolumeMount> {
     mounts
 }
 
+/// Whether a run can use a claim with mirrors: its repository is not on a claim itself, and nothing else of its pod has this
+/// one, since not every driver mounts two volumes of one claim in a pod.
+pub(crate) fn may_have_mirrors(run: &LoopRun, template: Option<&PodTemplate>, claim: &str) -> bool {
+    let spec = template.and_then(|template| template.template.as_ref()?.spec.as_ref());
+    let theirs = spec.into_iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let mut theirs = theirs.filter_map(|volume| Some(&volume.persistent_volume_claim.as_ref()?.claim_name));
+    run.spec.repository.volume.is_none()
+        && claims(run).all(|(_, own, _)| own.claim_name != claim)
+        && theirs.all(|theirs| theirs != claim)
+}
+
 /// Volume, Secret and place of the credentials of each bucket.
 fn secrets(run: &LoopRun) -> impl Iterator<Item = (&'static str, &str, &'static str)> {
     let checkpoint = run.spec.checkpoint.s3.as_ref().map(|s3| (CHECKPOINT, s3, names::CHECKPOINT_SECRET));
@@ -57,7 +68,7 @@ fn claims(run: &LoopRun) -> impl Iterator<Item = (&'static str, &ClaimReference,
 #[cfg(test)]
 mod tests {
     use loop_api::run::{ArtifactStore, Checkpoint, CheckpointStore, S3Bucket, SecretReference};
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -76,6 +87,7 @@ mod tests {
         run.spec.artifacts.s3 = Some(bucket("for-records"));
         run.spec.artifacts.volume = Some(ClaimReference { claim_name: "records".into() });
         run.spec.repository.volume = Some(ClaimReference { claim_name: "sources".into() });
+        assert!(!may_have_mirrors(&run, None, "mirrors"));
         let supplies = super::super::Supplies {
             runner: "ours",
             agent: "theirs",
@@ -94,5 +106,24 @@ mod tests {
             assert_eq!(with, ["sidecar"], "{volume}");
             assert!(spec.volumes.iter().flatten().any(|there| there.name == volume), "{volume}");
         }
+    }
+
+    #[test]
+    fn mirrors_are_read_only_and_of_a_claim_that_nothing_else_of_the_pod_has() {
+        let mut run = crate::testing::run(1, &Value::Null);
+        let volumes = volumes(&run, Some("mirrors"));
+        let source = volumes[0].persistent_volume_claim.as_ref().expect("a claim");
+        assert_eq!((source.claim_name.as_str(), source.read_only), ("mirrors", Some(true)));
+        assert_eq!(mounts(&run, Some("mirrors"))[0].read_only, Some(true));
+        let template = |claim: &str| -> PodTemplate {
+            let volume = json!({"name": "v", "persistentVolumeClaim": {"claimName": claim}});
+            serde_json::from_value(json!({"template": {"spec": {"containers": [], "volumes": [volume]}}}))
+                .expect("a template")
+        };
+        let may = |run: &LoopRun, template: Option<&PodTemplate>| may_have_mirrors(run, template, "mirrors");
+        assert!(may(&run, None) && may(&run, Some(&template("cargo"))));
+        assert!(!may(&run, Some(&template("mirrors"))));
+        run.spec.artifacts.volume = Some(ClaimReference { claim_name: "mirrors".into() });
+        assert!(!may(&run, None));
     }
 }
