@@ -159,6 +159,10 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
         if let Err(error) = apply::lease_expired(&context.client, &run, message).await {
             warn!(%error, "an event could not be written");
         }
+        // The next attempt fills them anew.
+        if let Err(error) = apply::close_maps(&context.client, &run).await {
+            warn!(%error, "a pod that was given up may still write to a ConfigMap");
+        }
     }
     if decision.status.attempt > before.attempt
         && let Some(waited) = standing::waited(&run, &before, now)

@@ -45,7 +45,7 @@ fn the_example_completes_as_it_is() {
     assert_eq!(summary["exit_reason"], "complete_plan");
     assert!(text("report.md").starts_with("# Run `tally`"), "{}", text("report.md"));
     assert!(place.get("configmap", "tally-postmortem").is_object());
-    let mut steps = BTreeSet::new();
+    let mut told = false;
     for line in &lines {
         let shown = columns(line);
         let of = |name: &str| shown[name];
@@ -59,10 +59,10 @@ fn the_example_completes_as_it_is() {
         if !of("STEP").is_empty() {
             assert!(number("ITER").is_ok_and(|at| (0..=9).contains(&at)), "{line}");
             assert!(number("DONE").is_ok_and(|done| number("TASKS").is_ok_and(|all| done <= all)), "{line}");
-            steps.insert(of("STEP"));
+            told |= of("PHASE") == "Running";
         }
     }
-    assert!(steps.contains("implementation"), "{lines:?}");
+    assert!(told, "it tells what it is doing: {lines:?}");
     let completed = ["get", "lr", "-o", "name", "--field-selector"];
     let found = |of: &str| place.must(&[&completed[..], &[of]].concat());
     assert_eq!(found("status.phase=Completed").trim(), "looprun.agentloop.dev/tally");

@@ -145,6 +145,10 @@ fn a_stolen_token_writes_about_its_own_run_and_only_the_sidecars_fields() {
     assert!(thief.status("theirs", "{\"progress\":{\"iteration\":1}}").0, "its own work");
     place.must(&["delete", "pod", &pod, "--force", "--grace-period=0"]);
     until("the run is taken back", || place.get("looprun", "theirs")["status"]["podUID"] != uid.as_str());
+    until("its maps are closed", || {
+        let map = place.get("configmap", "theirs-postmortem");
+        map["metadata"]["annotations"]["agentloop.dev/pod-uid"] != uid.as_str()
+    });
     for (worked, said) in [
         thief.status("theirs", "{\"progress\":{\"iteration\":1}}"),
         thief.status("theirs", "{\"result\":{\"exitReason\":\"complete_plan\",\"attempt\":1}}"),

@@ -60,7 +60,7 @@ const SILENT: &str = "{apiVersion: v1, kind: Service, metadata: {name: silent}, 
     9418}]}}\n---\n{apiVersion: v1, kind: Pod, metadata: {name: silent, labels: {app: silent}}, spec: \
     {automountServiceAccountToken: false, terminationGracePeriodSeconds: 0, securityContext: {runAsNonRoot: true, runAsUser: \
     1000, seccompProfile: {type: RuntimeDefault}}, containers: [{name: silent, image: \"agentloop/toolchain:test\", command: \
-    [perl, -MIO::Socket::INET, -e, 'my $s = IO::Socket::INET->new(LocalPort => 9418, Listen => 9) or die; sleep 600'], \
+    [perl, -MIO::Socket::INET, -e, 'my $s = IO::Socket::INET->new(LocalPort => 9418, Listen => 999) or die; sleep 600'], \
     readinessProbe: {tcpSocket: {port: 9418}, periodSeconds: 1}, securityContext: {allowPrivilegeEscalation: false, \
     capabilities: {drop: [ALL]}}}]}}";
 

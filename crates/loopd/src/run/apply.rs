@@ -254,6 +254,17 @@ pub(crate) async fn lease_expired(client: &Client, run: &LoopRun, message: &str)
     told.await.map_err(failed("tell of run", &run.name_any()))
 }
 
+/// Has no pod write to the run's `ConfigMaps` until they are given to one again.
+pub(crate) async fn close_maps(client: &Client, run: &LoopRun) -> Result<(), Error> {
+    let maps: Api<ConfigMap> = namespaced(client, run);
+    let patch = json!({"metadata": {"annotations": {names::POD_UID_ANNOTATION: null}}});
+    for name in objects::maps(run) {
+        let closed = maps.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+        unless_gone(closed).map_err(failed("close ConfigMap", &name))?;
+    }
+    Ok(())
+}
+
 /// Deletes a pod of the run by its name; says whether it was there.
 pub(crate) async fn delete_pod(client: &Client, run: &LoopRun, name: &str) -> Result<bool, Error> {
     let pods: Api<Pod> = namespaced(client, run);
