@@ -65,7 +65,8 @@ pub(super) fn judge(
         let words = (run.busy.get() * told.speed / PAUSE) as usize;
         // What is not about the progress has no excuse; of that, there is some at begin, before the merge and at the end.
         // A pod that was given up writes here to see that it is not heard; a real one has stopped.
-        let own = written.all() - written.progress().min(words) - run.fenced.get().0 as usize;
+        let fenced = if run.course.fate == Fate::Forced { written.fenced() } else { 0 };
+        let own = written.all() - written.progress().min(words) - fenced;
         row.add(written, own, run, attempts);
         if own > MOST * attempts as usize {
             wrong.push(format!("{name} ({:?}) cost {own} writes: {:?}", run.course.fate, written.by_kind));

@@ -23,6 +23,12 @@ impl Writes {
         self.by_kind.values().sum()
     }
 
+    /// What sidecars sent and the API server did not take.
+    pub(super) fn fenced(&self) -> usize {
+        let refused = |kind: &&String| kind.starts_with("agentloop-run ") && !kind.ends_with(" 200");
+        self.by_kind.keys().filter(refused).map(|kind| self.by_kind[kind]).sum()
+    }
+
     pub(super) fn progress(&self) -> usize {
         self.by_kind.get(PROGRESS).copied().unwrap_or_default()
     }
