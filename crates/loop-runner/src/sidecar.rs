@@ -42,7 +42,7 @@ use serve::Sidecar;
 /// Times that the remote is asked for something, and the pause after the first; each further one is twice as long.
 const TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
-/// After so long, a remote that does not answer is not asked again.
+/// After so long, a remote that does not answer a first attempt is not asked again.
 const LONG: Duration = Duration::from_secs(30);
 
 /// Why the sidecar cannot do its work until somebody has put something right.
@@ -116,8 +116,9 @@ pub async fn run(place: &Place, whose: &Whose) -> Result<()> {
     let origin = Origin::new(&repository, place.origin()).held_by(held.clone());
     let reference = names::checkpoint_ref(&whose.uid);
     let began = Instant::now();
-    // Of a remote that does not even answer, the user is to know soon.
-    ask(Some(began + LONG), || origin.reach()).await.map_err(|reason| unusable("cloned", &reason))?;
+    // Of a remote that does not even answer, the user is to know soon; one that has answered before gets more time.
+    let end = (whose.attempt == 1).then(|| began + LONG);
+    ask(end, || origin.reach()).await.map_err(|reason| unusable("cloned", &reason))?;
     let mirror = mirror::of(&repository.url, Path::new(names::MIRRORS));
     tried("cloned", || origin.set_up(&wanted.spec.repository.reference, mirror.as_deref())).await?;
     say(&format!("cloned in {} ms", began.elapsed().as_millis()));

@@ -155,13 +155,13 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
             .find(|said| said.kind == status::RECONCILING);
         let message = waits.map_or("the pod of the run may still be at work", |said| &said.message);
         context.metrics.lease_expired();
+        // The next attempt fills them anew.
+        if let Err(error) = apply::close_maps(&context.client, &run, &before.pod_uid).await {
+            warn!(%error, "a pod that was given up may still write to a ConfigMap");
+        }
         // The status says the same.
         if let Err(error) = apply::lease_expired(&context.client, &run, message).await {
             warn!(%error, "an event could not be written");
-        }
-        // The next attempt fills them anew.
-        if let Err(error) = apply::close_maps(&context.client, &run).await {
-            warn!(%error, "a pod that was given up may still write to a ConfigMap");
         }
     }
     if decision.status.attempt > before.attempt

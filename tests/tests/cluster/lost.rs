@@ -106,9 +106,9 @@ fn whatever_is_killed_the_run_goes_on_and_comes_to_the_same_tree() {
         ("sidecar", "implementation of iteration 1", "sidecar"),
         ("agent", "implementation of iteration 2", "agent"),
         ("sidecar-merge", "merge", "sidecar"),
-        ("gate", "verification of iteration 1", "gate"),
         ("evicted", "implementation of iteration 1", "evicted"),
         ("calm", "implementation of iteration 1", "nothing"),
+        ("gate", "verification of iteration 1", "gate"),
     ];
     let cases: Vec<_> =
         cases.iter().filter(|(_, _, what)| local || ["pod", "evicted", "nothing"].contains(what)).collect();

@@ -68,7 +68,7 @@ const DATA: &str = "writes the data of these ConfigMaps and nothing else";
 fn a_stolen_token_writes_about_its_own_run_and_only_the_sidecars_fields() {
     let Some(place) = Place::new("policies") else { return };
     let (reviewer, rest) = HONEST.split_once("exit 0; fi\n").expect("it reviews first");
-    let slow = format!("{reviewer}exit 0; fi\nsleep 45\n{rest}");
+    let slow = format!("{reviewer}exit 0; fi\nsleep 300\n{rest}");
     let mut files = PROJECT.to_vec();
     files.push((".loop/agent.sh", &slow));
     place.git_server(&files);
@@ -147,7 +147,7 @@ fn a_stolen_token_writes_about_its_own_run_and_only_the_sidecars_fields() {
     until("the run is taken back", || place.get("looprun", "theirs")["status"]["podUID"] != uid.as_str());
     until("its maps are closed", || {
         let map = place.get("configmap", "theirs-postmortem");
-        map["metadata"]["annotations"]["agentloop.dev/pod-uid"] != uid.as_str()
+        map.is_object() && map["metadata"]["annotations"]["agentloop.dev/pod-uid"].is_null()
     });
     for (worked, said) in [
         thief.status("theirs", "{\"progress\":{\"iteration\":1}}"),

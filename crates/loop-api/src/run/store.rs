@@ -46,6 +46,6 @@ pub enum ArtifactStore {
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ClaimReference {
-    /// Its name. User or group 1000 must be able to write there, or to read what is only read.
+    /// Its name. User or group 1000 must be able to write there; to read is enough for mirrors of repositories.
     pub claim_name: String,
 }

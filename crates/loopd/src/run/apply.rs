@@ -254,11 +254,18 @@ pub(crate) async fn lease_expired(client: &Client, run: &LoopRun, message: &str)
     told.await.map_err(failed("tell of run", &run.name_any()))
 }
 
-/// Has no pod write to the run's `ConfigMaps` until they are given to one again.
-pub(crate) async fn close_maps(client: &Client, run: &LoopRun) -> Result<(), Error> {
+/// Has this pod write to the run's `ConfigMaps` no more; one that was given to another stays that one's.
+pub(crate) async fn close_maps(client: &Client, run: &LoopRun, pod_uid: &str) -> Result<(), Error> {
     let maps: Api<ConfigMap> = namespaced(client, run);
-    let patch = json!({"metadata": {"annotations": {names::POD_UID_ANNOTATION: null}}});
     for name in objects::maps(run) {
+        let found = maps.get_opt(&name).await.map_err(failed("read ConfigMap", &name))?;
+        let marked = |map: &ConfigMap| {
+            map.annotations().get(names::POD_UID_ANNOTATION).is_some_and(|marked| marked == pod_uid)
+        };
+        let Some(found) = found.filter(marked) else { continue };
+        let patch = json!({"metadata": {
+            "resourceVersion": found.resource_version(), "annotations": {names::POD_UID_ANNOTATION: null},
+        }});
         let closed = maps.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await;
         unless_gone(closed).map_err(failed("close ConfigMap", &name))?;
     }

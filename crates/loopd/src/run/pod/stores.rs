@@ -43,11 +43,14 @@ pub(super) fn mounts(run: &LoopRun, mirrors: Option<&str>) -> Vec<VolumeMount> {
 /// one, since not every driver mounts two volumes of one claim in a pod.
 pub(crate) fn may_have_mirrors(run: &LoopRun, template: Option<&PodTemplate>, claim: &str) -> bool {
     let spec = template.and_then(|template| template.template.as_ref()?.spec.as_ref());
-    let theirs = spec.into_iter().flat_map(|spec| spec.volumes.iter().flatten());
-    let mut theirs = theirs.filter_map(|volume| Some(&volume.persistent_volume_claim.as_ref()?.claim_name));
+    let mut theirs = spec.into_iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let is_other = |volume: &Volume| {
+        let of = volume.persistent_volume_claim.as_ref().map(|source| source.claim_name.as_str());
+        volume.name != MIRRORS && of != Some(claim)
+    };
     run.spec.repository.volume.is_none()
         && claims(run).all(|(_, own, _)| own.claim_name != claim)
-        && theirs.all(|theirs| theirs != claim)
+        && theirs.all(is_other)
 }
 
 /// Volume, Secret and place of the credentials of each bucket.
