@@ -34,12 +34,7 @@ fn ours(test: &str) -> Option<Place> {
 
 /// Waits for a run to complete, in its first attempt, with each step of its work done once.
 fn completes_as_if_nothing_had_been(place: &Place, run: &str, tree: &str) {
-    until(&format!("{run} completes"), || {
-        place.none_has_two_pods();
-        let phase = place.phase(run);
-        assert!(phase != "Failed", "{run}: {}", place.said(run, "Failed"));
-        phase == "Completed"
-    });
+    place.reaches_with_one_pod(run, "Completed");
     assert_eq!(status(place, run, "/attempt"), "1", "{run}");
     assert_eq!(place.pods_of(run).len(), 1, "{run}");
     assert_eq!(
