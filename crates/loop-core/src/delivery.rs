@@ -24,15 +24,15 @@ pub enum Pushed {
 
 /// A remote that moves branches by compare-and-swap only.
 pub trait Remote: std::fmt::Debug + Send + Sync {
-    /// Moves a branch.
+    /// Moves a branch. A remote that is away, or does not let anybody in, is waited for, but not once `stop` says so.
     ///
     /// # Errors
-    /// A sentence, when the remote cannot be reached or refuses.
-    fn push(&self, push: &Push) -> Result<Pushed, String>;
+    /// A sentence, when the remote refuses, or is not waited for any longer.
+    fn push(&self, push: &Push, stop: &dyn Fn() -> bool) -> Result<Pushed, String>;
 
     /// Gets the files of the submodules of a commit, and of theirs, to [`Store::submodules`](crate::store::Store::submodules).
     ///
     /// # Errors
-    /// A sentence, when one of them cannot be had.
-    fn submodules(&self, commit: &str) -> Result<(), String>;
+    /// A sentence, when one of them cannot be had, or `stop` says that nobody waits for them.
+    fn submodules(&self, commit: &str, stop: &dyn Fn() -> bool) -> Result<(), String>;
 }

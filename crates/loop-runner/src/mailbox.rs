@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use loop_core::delivery::{Push, Pushed, Remote};
-use loop_core::lease::{Hold, Lease};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -15,10 +14,14 @@ use crate::place::Place;
 
 /// Between two looks at a file.
 const LOOK: Duration = Duration::from_millis(100);
-/// Longest wait for a push. The sidecar gives up before, so that nothing is pushed that nobody waits for any more.
-const PUSH_TIME: Duration = Duration::from_secs(1800);
+/// Longest that the sidecar tries to take work out of the pod: a night, for somebody may have to renew a credential.
+pub const NIGHT: Duration = Duration::from_hours(12);
+/// Longest wait for that. The sidecar gives up before, so that nothing is pushed that nobody waits for any more.
+pub const PUBLISH_TIME: Duration = Duration::from_hours(13);
 /// Longest wait for submodules: some of them may be as large as repositories get.
 const FETCH_TIME: Duration = Duration::from_secs(3600);
+/// Longest wait for the answer to what was taken back: the sidecar may be in the middle of it.
+const WITHDRAWAL: Duration = Duration::from_secs(10);
 /// What is said of a reply that fits no question.
 const OTHER: &str = "the sidecar answered another question";
 /// Largest file of either kind that is read.
@@ -34,6 +37,8 @@ pub enum Wanted {
     Submodules(String),
     /// The loop is over: everything is to be published.
     Ended,
+    /// What was asked before is no longer waited for.
+    Nothing,
 }
 
 /// What came of it.
@@ -46,6 +51,8 @@ pub enum Answer {
     Fetched,
     /// All is published.
     Published,
+    /// Nothing, as was wanted.
+    Nothing,
     /// None of these; a sentence says why.
     Failed(String),
 }
@@ -64,18 +71,13 @@ pub struct Numbered<T> {
 pub struct Mailbox {
     requests: PathBuf,
     replies: PathBuf,
-    lease: Lease,
 }
 
 impl Mailbox {
     /// Those of a pod.
     pub fn of(place: &Place) -> Self {
         let folder = place.folder();
-        Self {
-            requests: folder.join("requests.jsonl"),
-            replies: folder.join("replies.jsonl"),
-            lease: place.lease(),
-        }
+        Self { requests: folder.join("requests.jsonl"), replies: folder.join("replies.jsonl") }
     }
 
     /// Forgets what was asked and answered.
@@ -86,28 +88,47 @@ impl Mailbox {
         }
     }
 
-    /// Asks, and waits for the reply.
+    /// Asks, and waits for the reply; takes the question back once `stop` says so. What the sidecar is in the middle of then
+    /// is answered all the same.
     ///
     /// # Errors
     /// A sentence, when a file cannot be used or no reply comes in time.
-    pub fn ask(&self, wanted: &Wanted, patience: Duration) -> Result<Answer, String> {
+    pub fn ask(
+        &self,
+        wanted: &Wanted,
+        patience: Duration,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Answer, String> {
         let unusable = |error: io::Error| format!("the sidecar cannot be asked: {error}");
-        let id = read::<Wanted>(&self.requests).map_err(unusable)?.last().map_or(0, |last| last.id) + 1;
-        append(&self.requests, &Numbered { id, what: wanted }).map_err(unusable)?;
-        let end = Instant::now() + patience;
+        let id = self.request(wanted).map_err(unusable)?;
+        let mut end = Instant::now() + patience;
+        let mut late = format!("the sidecar did not answer in {} s", patience.as_secs());
+        let mut withdrawn = false;
         loop {
-            let replies = read::<Answer>(&self.replies).map_err(unusable)?;
-            if let Some(reply) = replies.into_iter().find(|reply| reply.id == id) {
-                return Ok(reply.what);
+            if let Some(reply) = self.reply_to(id).map_err(unusable)? {
+                return Ok(reply);
             }
-            if *wanted != Wanted::Ended && self.lease.hold() != Hold::Held {
-                return Err("the lease of this pod has run out".into());
+            if !withdrawn && stop() {
+                withdrawn = true;
+                self.request(&Wanted::Nothing).map_err(unusable)?;
+                end = Instant::now() + WITHDRAWAL;
+                late = "the sidecar was not waited for".into();
             }
             if Instant::now() >= end {
-                return Err(format!("the sidecar did not answer in {} s", patience.as_secs()));
+                return Err(late);
             }
             std::thread::sleep(LOOK);
         }
+    }
+
+    fn request(&self, wanted: &Wanted) -> io::Result<u64> {
+        let id = read::<Wanted>(&self.requests)?.last().map_or(0, |last| last.id) + 1;
+        append(&self.requests, &Numbered { id, what: wanted })?;
+        Ok(id)
+    }
+
+    fn reply_to(&self, id: u64) -> io::Result<Option<Answer>> {
+        Ok(read::<Answer>(&self.replies)?.into_iter().find(|reply| reply.id == id).map(|reply| reply.what))
     }
 
     /// Requests without a reply, in their order.
@@ -131,19 +152,19 @@ impl Mailbox {
 }
 
 impl Remote for Mailbox {
-    fn push(&self, push: &Push) -> Result<Pushed, String> {
-        match self.ask(&Wanted::Push(push.clone()), PUSH_TIME)? {
+    fn push(&self, push: &Push, stop: &dyn Fn() -> bool) -> Result<Pushed, String> {
+        match self.ask(&Wanted::Push(push.clone()), PUBLISH_TIME, stop)? {
             Answer::Pushed(pushed) => Ok(pushed),
             Answer::Failed(reason) => Err(reason),
-            Answer::Fetched | Answer::Published => Err(OTHER.into()),
+            _ => Err(OTHER.into()),
         }
     }
 
-    fn submodules(&self, commit: &str) -> Result<(), String> {
-        match self.ask(&Wanted::Submodules(commit.to_owned()), FETCH_TIME)? {
+    fn submodules(&self, commit: &str, stop: &dyn Fn() -> bool) -> Result<(), String> {
+        match self.ask(&Wanted::Submodules(commit.to_owned()), FETCH_TIME, stop)? {
             Answer::Fetched => Ok(()),
             Answer::Failed(reason) => Err(reason),
-            Answer::Pushed(_) | Answer::Published => Err(OTHER.into()),
+            _ => Err(OTHER.into()),
         }
     }
 }
@@ -176,8 +197,6 @@ fn append(path: &Path, line: &impl Serialize) -> io::Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "these are tests")]
 
-    use loop_core::lease::{Grant, boot_ms};
-
     use super::*;
 
     fn push(expected: Option<&str>) -> Push {
@@ -188,10 +207,8 @@ mod tests {
     #[test]
     fn a_request_is_answered_once_and_by_its_number() {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place::at(folder.path());
-        let mailbox = Mailbox::of(&place);
-        let grant = Grant { attempt: 1, seconds: 60, until_ms: boot_ms() + 60_000, revoked: false };
-        place.lease().write(&grant).unwrap();
+        let mailbox = Mailbox::of(&Place::at(folder.path()));
+        let goes_on = &|| false;
         let other = mailbox.clone();
         let sidecar = std::thread::spawn(move || {
             let mut answered = Vec::new();
@@ -202,6 +219,7 @@ mod tests {
                         Wanted::Push(_) => Answer::Failed("no".into()),
                         Wanted::Submodules(_) => Answer::Fetched,
                         Wanted::Ended => Answer::Published,
+                        Wanted::Nothing => Answer::Nothing,
                     };
                     other.reply(request.id, &answer).unwrap();
                     answered.push(request.id);
@@ -209,17 +227,34 @@ mod tests {
             }
             answered
         });
-        assert_eq!(mailbox.push(&push(None)), Ok(Pushed::Done));
-        assert_eq!(mailbox.push(&push(Some("old"))), Err("no".into()));
+        assert_eq!(mailbox.push(&push(None), goes_on), Ok(Pushed::Done));
+        assert_eq!(mailbox.push(&push(Some("old")), goes_on), Err("no".into()));
         assert_eq!(sidecar.join().unwrap(), [1, 2]);
         let torn = [fs::read(&mailbox.requests).unwrap(), b"{\"id\":7,".to_vec()].concat();
         fs::write(&mailbox.requests, torn).unwrap();
         assert!(mailbox.open().unwrap().is_empty());
-        let wanted = mailbox.ask(&Wanted::Ended, Duration::from_millis(1)).unwrap_err();
+        let wanted = mailbox.ask(&Wanted::Ended, Duration::from_millis(1), goes_on).unwrap_err();
         assert!(wanted.contains("did not answer"), "{wanted}");
         assert_eq!(mailbox.open().unwrap().len(), 1, "who comes back finds what is open");
-        place.lease().write(&Grant { revoked: true, ..grant }).unwrap();
-        let revoked = mailbox.push(&push(None)).unwrap_err();
-        assert_eq!(revoked, "the lease of this pod has run out", "nobody waits for a push of another's run");
+    }
+
+    #[test]
+    fn what_is_taken_back_is_answered_if_it_was_done_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let mailbox = Mailbox::of(&Place::at(folder.path()));
+        let other = mailbox.clone();
+        let sidecar = std::thread::spawn(move || {
+            loop {
+                let open = other.open().unwrap();
+                if let [push, back] = open.as_slice() {
+                    assert_eq!(back.what, Wanted::Nothing);
+                    other.reply(back.id, &Answer::Nothing).unwrap();
+                    return other.reply(push.id, &Answer::Pushed(Pushed::Done)).unwrap();
+                }
+            }
+        });
+        assert_eq!(mailbox.push(&push(None), &|| true), Ok(Pushed::Done));
+        sidecar.join().unwrap();
+        assert!(mailbox.open().unwrap().is_empty());
     }
 }

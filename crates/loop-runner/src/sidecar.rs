@@ -16,6 +16,7 @@ pub mod publish;
 mod serve;
 mod stored;
 mod submodules;
+mod trial;
 mod wish;
 
 use std::path::Path;
@@ -38,12 +39,15 @@ use git::Origin;
 use lease::Held;
 use publish::Publisher;
 use serve::Sidecar;
+use trial::Cause;
 
 /// Times that the remote is asked for something, and the pause after the first; each further one is twice as long.
 const TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
-/// After so long, a remote that does not answer a first attempt is not asked again.
+/// After so long, a remote that does not answer is not asked again.
 const LONG: Duration = Duration::from_secs(30);
+/// The same by a run that has begun: its sidecar is started again, and asks again.
+const SHORT: Duration = Duration::from_secs(10);
 
 /// Why the sidecar cannot do its work until somebody has put something right.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +83,11 @@ impl Whose {
             attempt: variable("LOOP_ATTEMPT")?.parse().context("LOOP_ATTEMPT is no number")?,
             pod: variable("POD_NAME")?,
         })
+    }
+
+    /// Whether the run has begun, in this pod or in an earlier one: then there may be work, and a remote that knows it.
+    fn has_begun(&self, place: &Place) -> bool {
+        self.attempt > 1 || is_ready(place)
     }
 }
 
@@ -116,19 +125,20 @@ pub async fn run(place: &Place, whose: &Whose) -> Result<()> {
     let origin = Origin::new(&repository, place.origin()).held_by(held.clone());
     let reference = names::checkpoint_ref(&whose.uid);
     let began = Instant::now();
-    // Of a remote that does not even answer, the user is to know soon; one that has answered before gets more time.
-    let end = (whose.attempt == 1).then(|| began + LONG);
-    ask(end, || origin.reach()).await.map_err(|reason| unusable("cloned", &reason))?;
+    // Of a remote that does not even answer, the user is to know soon.
+    let begun = whose.has_begun(place);
+    let end = began + if begun { SHORT } else { LONG };
+    ask(Some(end), || origin.reach()).await.map_err(|reason| unusable("cloned", &reason, begun))?;
     let mirror = mirror::of(&repository.url, Path::new(names::MIRRORS));
-    tried("cloned", || origin.set_up(&wanted.spec.repository.reference, mirror.as_deref())).await?;
+    tried("cloned", begun, || origin.set_up(&wanted.spec.repository.reference, mirror.as_deref())).await?;
     say(&format!("cloned in {} ms", began.elapsed().as_millis()));
-    tried("pushed to", || origin.may_push(&reference)).await?;
+    tried("pushed to", begun, || origin.may_push(&reference)).await?;
     let store = Store::at(place.data());
     std::fs::create_dir_all(place.data().join("repos"))?;
     let run = store.run(&whose.uid);
     let artifacts = Artifacts::new(&wanted.spec.artifacts, whose);
     // In a pod in which everything has begun, a store that is away for a while is none that will not do.
-    let first = !place.ready().exists();
+    let first = !is_ready(place);
     if let Some(artifacts) = artifacts.as_ref().filter(|_| first && whose.attempt == 1) {
         artifacts.probe(&plain).await.map_err(Refused)?;
     }
@@ -189,20 +199,33 @@ async fn wait(reason: &str, pause: Duration) {
 }
 
 /// Asks what nothing can begin without.
-async fn tried<T>(what: &str, question: impl Fn() -> Result<T, String>) -> Result<T> {
-    ask(None, question).await.map_err(|reason| unusable(what, &reason))
+async fn tried<T>(what: &str, begun: bool, question: impl Fn() -> Result<T, String>) -> Result<T> {
+    ask(None, question).await.map_err(|reason| unusable(what, &reason, begun))
+}
+
+/// Why a repository cannot be used. A run that has begun ends by that only where nobody can let it in again.
+fn unusable(what: &str, reason: &str, begun: bool) -> anyhow::Error {
+    let words = words(what, reason);
+    if begun && Cause::of(&anyhow!(reason.to_owned())) == Cause::Away {
+        anyhow!(words)
+    } else {
+        Refused(words).into()
+    }
 }
 
 /// What to say of a repository that cannot be used.
-fn unusable(what: &str, reason: &str) -> anyhow::Error {
-    let words = if crate::is_full(reason) {
-        format!("the repository cannot be {what}, for there is no room: {reason}")
+fn words(what: &str, reason: &str) -> String {
+    if crate::is_full(reason) {
+        return format!("the repository cannot be {what}, for there is no room: {reason}");
+    }
+    // Of a token that it did not take, git says nothing but that it cannot ask for a password.
+    let asks = reason.contains("terminal prompts disabled");
+    let reason = if asks {
+        format!("the server takes no credential that it is given ({reason})")
     } else {
-        format!(
-            "the repository cannot be {what}, {reason}; look at spec.repository and the Secret that it names"
-        )
+        reason.into()
     };
-    Refused(words).into()
+    format!("the repository cannot be {what}, {reason}; look at spec.repository and the Secret that it names")
 }
 
 /// Run branch and last commit of it, once there is one beyond the base.
@@ -215,4 +238,20 @@ fn work(state: &State) -> Option<(String, String)> {
 /// Whether the run is set up, as the probe of the container asks.
 pub fn is_ready(place: &Place) -> bool {
     place.ready().exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remote_that_is_away_ends_no_run_that_has_begun() {
+        let refused = |reason: &str, begun| unusable("cloned", reason, begun).is::<Refused>();
+        for away in ["git ls-remote: fatal: unable to connect", "git clone: fatal: Authentication failed"] {
+            assert!(refused(away, false) && !refused(away, true), "{away}");
+        }
+        let asks = "git push: fatal: could not read Username for 'http://h': terminal prompts disabled";
+        assert!(words("pushed to", asks).contains("the server takes no credential that it is given"));
+        assert!(refused("git clone: fatal: write error: No space left on device", true));
+    }
 }

@@ -246,6 +246,7 @@ async fn observe(run: &LoopRun, context: &Context) -> Result<Option<(LoopRun, Op
     }
     if pod.is_none() {
         pod = apply::read_pod(&context.client, run, &owned).await?.map(Arc::new);
+        pod = pod.or_else(|| context.seen.gone(&owned.pod_uid));
     }
     if pod.as_deref().is_some_and(|pod| !health::is_over(pod)) {
         return Ok(Some((run.clone(), pod)));

@@ -123,6 +123,7 @@ async fn lead(
         watcher(scoped(client, args.namespace.as_deref()), watcher::Config::default().labels(&label))
             .default_backoff()
             .modify(|pod: &mut Pod| pod.managed_fields_mut().clear())
+            .inspect(context.seen.once_gone())
             .reflect(pods_writer)
             .touched_objects();
     let worker_changes = watcher(Api::<GuardedWorker>::all(client.clone()), watcher::Config::default())

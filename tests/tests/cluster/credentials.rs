@@ -127,6 +127,67 @@ fn a_secret_that_is_rotated_counts_for_the_next_command() {
 }
 
 #[test]
+fn a_credential_that_expires_while_the_agent_works_is_named_and_nothing_is_lost_until_it_is_renewed() {
+    let Some(place) = Place::new("expired") else { return };
+    let server = Server::new(&place, "http", 5);
+    server.lets_in("Bearer old");
+    let runs = ["renewed", "given-up", "moved"];
+    for run in runs {
+        secret(&place, run, &[("bearerToken", "old")]);
+        start(&place, run, "http://http:8080/git/app.git", "");
+    }
+    for run in runs {
+        until("its agent works", || place.log(run).contains("implementation of iteration 1 begins"));
+    }
+    server.lets_in("Bearer new");
+    for run in runs {
+        says(&place, run, "Reconciling", "the server takes no credential that it is given");
+        let said = place.said(run, "Reconciling");
+        for words in [
+            "the repository cannot be pushed to",
+            "spec.repository and the Secret that it names",
+            "by itself",
+        ] {
+            assert!(said.contains(words), "{said}");
+        }
+        assert!(!said.contains("Bearer"), "{said}");
+    }
+    // The agent goes on meanwhile, and what is verified waits to be delivered.
+    for run in runs {
+        until("its work is verified", || place.log(run).contains("merge begins"));
+        assert_eq!(place.phase(run), "Running");
+    }
+    let held = r#"jsonpath={.status.conditions[?(@.type=="Reconciling")].reason}"#;
+    assert_eq!(place.must(&["get", "lr", "renewed", "-o", held]), "WorkNotPublished");
+    // Nor does a pod that is lost meanwhile end its run: the next one waits, too.
+    let pod = place.get("looprun", "moved")["status"]["podName"].as_str().expect("a pod").to_owned();
+    place.must(&["delete", "pod", &pod, "--wait=false"]);
+    place.patch("given-up", "{\"state\":\"Canceled\"}");
+    place.reaches("given-up", "Canceled");
+    let status = place.get("looprun", "given-up")["status"].clone();
+    let message = status["result"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("the run branch could not be pushed"), "{status}");
+    assert!(status["publishError"].is_null(), "{status}");
+    assert!(place.get("configmap", "given-up-summary")["data"]["summary.json"].is_string());
+    until("another pod tries", || place.get("looprun", "moved")["status"]["attempt"] == 2);
+    says(
+        &place,
+        "moved",
+        "Reconciling",
+        "the repository cannot be cloned, git ls-remote: fatal: Authentication failed",
+    );
+    assert_eq!(place.phase("moved"), "Pending");
+    for run in ["renewed", "moved"] {
+        secret(&place, run, &[("bearerToken", "new")]);
+    }
+    for run in ["renewed", "moved"] {
+        server.delivered(run);
+        assert!(place.get("looprun", run)["status"]["publishError"].is_null());
+    }
+    assert_eq!(server.sh("git -C /srv/git/app.git for-each-ref refs/heads/agent/given-up"), "");
+}
+
+#[test]
 fn over_ssh_a_deploy_key_counts_and_a_server_that_nobody_knows_is_refused() {
     let Some(place) = Place::new("ssh") else { return };
     let server = Server::new(&place, "ssh", 0);

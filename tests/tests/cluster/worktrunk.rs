@@ -79,3 +79,41 @@ fn worktrunk_makes_the_worktree_where_it_is_and_git_where_it_may() {
     let said = place.said("hard", "Failed");
     assert!(said.contains("the worktree provider is worktrunk, but `not-there` is not in PATH"), "{said}");
 }
+
+/// Hooks of every kind that Worktrunk has: where one runs, a file says so; on the trusted side the journal is spoiled.
+fn planted() -> String {
+    let command = "mkdir -p build; echo hooked >build/hooked; find / -name journal.jsonl 2>/dev/null | while read file; do \
+                   echo planted >>$file; done";
+    ["switch", "start", "remove", "commit", "merge"]
+        .iter()
+        .flat_map(|what| ["pre", "post"].map(|when| format!("{when}-{what} = \"{command}\"\n")))
+        .collect()
+}
+
+#[test]
+fn what_stands_in_the_repository_for_worktrunk_runs_nowhere_unless_the_run_wants_it() {
+    if !has_wt() {
+        return;
+    }
+    let Some(place) = Place::new("planted") else { return };
+    let planted = planted();
+    let (reviewer, rest) = HONEST.split_once("exit 0; fi\n").expect("it reviews first");
+    let agent = format!(
+        "{reviewer}exit 0; fi\n[ ! -e build/hooked ] || cp build/hooked hooked.txt\necho '# mine' >>.config/wt.toml\n[ ! -e \
+         one.txt ] || sleep 8\n{rest}"
+    );
+    let mut files = PROJECT.to_vec();
+    files.extend([(".loop/agent.sh", agent.as_str()), (".config/wt.toml", planted.as_str())]);
+    place.git_server(&files);
+    place.run("made", &spec("provider: Worktrunk"));
+    // The worktree is made a second time, with what the agent has put there.
+    until("the agent's own is pushed", || place.log("made").contains("implementation of iteration 2"));
+    until("and kept", || place.get("looprun", "made")["status"]["checkpoint"].is_object());
+    let first = place.get("looprun", "made")["status"]["podName"].as_str().expect("a pod").to_owned();
+    place.must(&["delete", "pod", &first]);
+    place.reaches("made", "Completed");
+    let status = place.get("looprun", "made")["status"].clone();
+    assert_eq!((&status["attempt"], &status["worktree"]["provider"]), (&2.into(), &"worktrunk".into()));
+    assert!(place.git(&["show", "agent/made:.config/wt.toml"]).contains("# mine"));
+    assert_eq!(place.git(&["ls-tree", "agent/made", "hooked.txt"]), "");
+}

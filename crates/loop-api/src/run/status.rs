@@ -55,6 +55,10 @@ pub struct LoopRunStatus {
     /// On a cluster: the `spec.retry` that the current attempt answers.
     #[serde(skip_serializing_if = "is_default")]
     pub observed_retry: u32,
+    /// On a cluster: why the work, or the record that another pod would go on from, cannot leave the pod now, and what to do;
+    /// absent while it can. It is tried again until then.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub publish_error: String,
     /// On a cluster: the last checkpoint on the remote or in the bucket; absent before the first one, and with other stores.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<CheckpointStatus>,

@@ -6,7 +6,6 @@ use loop_api::journal::{Granted, Merged, Outcome, Verified};
 use loop_api::run::MergeStrategy;
 
 use super::{Engine, Finished, Halt};
-use crate::control::Stop;
 use crate::delivery::{Push, Pushed};
 use crate::git::MergeTree;
 
@@ -71,10 +70,12 @@ impl Engine<'_> {
         if let Some(remote) = &self.remote {
             // First there: what stands in the user's repository is believed to be delivered.
             let push = Push { reference: reference.clone(), commit: commit.clone(), expected: tip.clone() };
-            let pushed = remote.push(&push).map_err(|reason| match self.control.stop() {
+            // A wait is no work that a pause would let come to its end.
+            let stop = || self.control.stop_at_boundary();
+            let pushed = remote.push(&push, &|| stop().is_some()).map_err(|reason| match stop() {
                 // Whether it was pushed is seen by whoever goes on.
-                Some(Stop::Lease) => Halt::Stopped(Stop::Lease),
-                _ => Halt::failed("merge_failed", format!("{target} could not be pushed: {reason}")),
+                Some(stop) => Halt::Stopped(stop),
+                None => Halt::failed("merge_failed", format!("{target} could not be pushed: {reason}")),
             })?;
             if pushed == Pushed::Moved {
                 return Ok(None);

@@ -138,11 +138,12 @@ impl Engine<'_> {
         let Some(place) = self.setting.submodules.as_ref().filter(|_| !self.submodules_are_here) else {
             return Ok(());
         };
+        let stop = || self.control.stop();
         match &self.remote {
-            Some(remote) => remote.submodules(&self.created.base_commit),
+            Some(remote) => remote.submodules(&self.created.base_commit, &|| stop().is_some()),
             None => borrow_submodules(&self.user, (&self.trusted, &self.created.base_commit), place),
         }
-        .map_err(|reason| Halt::failed("run_error", reason))?;
+        .map_err(|reason| stop().map_or_else(|| Halt::failed("run_error", reason), Halt::Stopped))?;
         self.submodules_are_here = true;
         Ok(())
     }

@@ -21,13 +21,11 @@ use loop_core::lease::{Hold, Lease};
 use loop_core::machine::State;
 use loop_core::record;
 use loop_core::store::{RunDir, Store, read_journal};
-use loop_runner::mailbox::{Answer, Mailbox, Wanted};
+use loop_runner::mailbox::{Answer, Mailbox, PUBLISH_TIME, Wanted};
 use loop_runner::place::{Place, WORK};
 use loop_runner::{say, say_last};
 use serde_json::{Value, json};
 
-/// Longest wait for the sidecar to publish what the run came to.
-const PUBLISH_TIME: Duration = Duration::from_secs(300);
 /// Longest wait for the API server to be heard again, once the lease has run out: another pod may hear it.
 const SILENCE: Duration = Duration::from_mins(30);
 /// Between two looks at the lease meanwhile.
@@ -138,11 +136,17 @@ fn run(place: &Place) -> Result<(i32, String), Failure> {
             ended => break ended,
         }
     };
-    match mailbox.ask(&Wanted::Ended, PUBLISH_TIME).map_err(|reason| anyhow!(reason))? {
-        Answer::Failed(reason) => {
+    // The sidecar, which gets its own signal after this process has ended, publishes then what it can.
+    let signaled = || host.signals.raised().is_some();
+    let stop = || signaled() || place.lease().hold() == Hold::Revoked;
+    match mailbox.ask(&Wanted::Ended, PUBLISH_TIME, &stop) {
+        Ok(Answer::Published) => {}
+        Err(_) | Ok(Answer::Failed(_)) if signaled() => return Ok(interrupted()),
+        Ok(Answer::Failed(reason)) => {
             return Err(anyhow!("what the run came to could not be published: {reason}").into());
         }
-        Answer::Published | Answer::Pushed(_) | Answer::Fetched => {}
+        Err(reason) => return Err(anyhow!(reason).into()),
+        Ok(other) => return Err(anyhow!("the sidecar answered {other:?} at the end").into()),
     }
     if ended == End::Paused {
         return Ok((names::EXIT_PAUSED, "paused; nothing is lost".into()));

@@ -12,6 +12,7 @@ use super::claim;
 use super::credentials::{Access, SECRET};
 use super::lease::Held;
 use super::mirror;
+use super::trial::UNLEASED;
 
 /// Longest that a clone or fetch may take.
 const TIME: Duration = Duration::from_secs(600);
@@ -75,7 +76,7 @@ impl Origin {
     /// How long a push may take that another pod could make too: it ends with the lease.
     fn push_time(&self) -> Result<Duration, String> {
         let Some(held) = &self.held else { return Ok(PUSH_TIME) };
-        let left = held.left().ok_or("the lease of this pod has run out, so that it pushes nothing")?;
+        let left = held.left().ok_or_else(|| format!("{UNLEASED}, so that it pushes nothing"))?;
         Ok(left.min(PUSH_TIME))
     }
 
@@ -107,12 +108,24 @@ impl Origin {
         let new = self.folder.with_extension("new");
         // What a killed clone left.
         let _ = fs::remove_dir_all(&new);
-        let place = new.to_string_lossy().into_owned();
+        self.clone_to(&new, branch, mirror)?;
+        let all = ["fetch", "--quiet", "--no-tags", "--update-head-ok", "origin", HEADS];
+        self.ask(&new, &all)?;
+        if !self.folders.is_empty() {
+            // Worktrees of this clone begin like this too.
+            let set = ["sparse-checkout", "set", "--cone", "--stdin"];
+            git_with(&new, &set, self.folders.join("\n").as_bytes(), OUTPUT)?;
+            git(&new, &["checkout", "--quiet"])?;
+        }
+        fs::rename(&new, &self.folder).map_err(|error| format!("{}: {error}", self.folder.display()))
+    }
+
+    fn clone_to(&self, folder: &Path, branch: &str, mirror: Option<&Path>) -> Result<(), String> {
+        let (place, depth) = (folder.to_string_lossy(), self.depth.to_string());
         let mut arguments = vec!["clone", "--quiet", "--no-tags"];
         if !branch.is_empty() {
             arguments.extend(["--branch", branch]);
         }
-        let depth = self.depth.to_string();
         if self.depth > 0 {
             arguments.extend(["--no-single-branch", "--depth", &depth]);
         }
@@ -130,24 +143,14 @@ impl Origin {
         }
         arguments.extend(["--", &self.url, &place]);
         let mut access = self.access()?;
-        match &shown {
-            Some(mirror) => {
-                access.settings.extend(mirror::settings());
-                run(Path::new("/"), &arguments, b"", OUTPUT, (&access, MIRRORED_TIME))
-                    .map_err(|reason| format!("with the mirror {mirror}: {reason}"))?;
-                crate::say(&format!("what the mirror {mirror} has was taken from there"));
-            }
-            None => drop(run(Path::new("/"), &arguments, b"", OUTPUT, (&access, TIME))?),
-        }
-        let all = ["fetch", "--quiet", "--no-tags", "--update-head-ok", "origin", HEADS];
-        self.ask(&new, &all)?;
-        if !self.folders.is_empty() {
-            // Worktrees of this clone begin like this too.
-            let set = ["sparse-checkout", "set", "--cone", "--stdin"];
-            git_with(&new, &set, self.folders.join("\n").as_bytes(), OUTPUT)?;
-            git(&new, &["checkout", "--quiet"])?;
-        }
-        fs::rename(&new, &self.folder).map_err(|error| format!("{}: {error}", self.folder.display()))
+        let Some(mirror) = &shown else {
+            return run(Path::new("/"), &arguments, b"", OUTPUT, (&access, TIME)).map(drop);
+        };
+        access.settings.extend(mirror::settings());
+        run(Path::new("/"), &arguments, b"", OUTPUT, (&access, MIRRORED_TIME))
+            .map_err(|reason| format!("with the mirror {mirror}: {reason}"))?;
+        crate::say(&format!("what the mirror {mirror} has was taken from there"));
+        Ok(())
     }
 
     /// Gets what a shallow clone has left out.
@@ -251,7 +254,11 @@ impl Origin {
 
     /// What a branch of the remote points at.
     fn tip(&self, reference: &str) -> Result<Option<String>, String> {
-        let listing = self.ask(&self.folder, &["ls-remote", "origin", reference])?;
+        self.tip_within(TIME, reference)
+    }
+
+    fn tip_within(&self, time: Duration, reference: &str) -> Result<Option<String>, String> {
+        let listing = self.ask_within(time, &self.folder, &["ls-remote", "origin", reference])?;
         Ok(listing.split_whitespace().next().map(str::to_owned))
     }
 
@@ -285,14 +292,12 @@ impl Origin {
         let Err(said) = self.ask_within(self.push_time()?, &self.folder, &push) else {
             return Ok(Pushed::Done);
         };
-        let now = self.tip(reference)?;
-        if now.as_ref() == Some(commit) {
-            return Ok(Pushed::Done);
+        match self.tip_within(REACH_TIME, reference) {
+            Ok(now) if now.as_ref() == Some(commit) => Ok(Pushed::Done),
+            Ok(now) if now != *expected => Ok(Pushed::Moved),
+            // What the push itself met is the better word.
+            _ => Err(said),
         }
-        if now == *expected {
-            return Err(said);
-        }
-        Ok(Pushed::Moved)
     }
 }
 

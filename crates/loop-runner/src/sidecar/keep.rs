@@ -38,13 +38,14 @@ pub(super) async fn set_up(
     let missing = known.as_ref().filter(|_| !run.journal().exists());
     if missing.is_some() {
         // Where the run began may be below what was cloned by now.
-        tried("cloned", || origin.complete()).await?;
+        tried("cloned", true, || origin.complete()).await?;
     }
     match wanted.store {
         CheckpointStore::None | CheckpointStore::Volume => Ok(Keep::Nothing),
         CheckpointStore::Branch => {
             let reference = names::checkpoint_ref(&whose.uid);
-            let tip = tried("asked for its checkpoints", || origin.fetch(&reference)).await?;
+            let begun = whose.has_begun(place);
+            let tip = tried("asked for its checkpoints", begun, || origin.fetch(&reference)).await?;
             if let Some(commit) = missing {
                 if !origin.has(commit) {
                     return Err(Refused(format!(

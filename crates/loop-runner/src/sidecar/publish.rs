@@ -70,6 +70,8 @@ pub struct Publisher {
     told: Value,
     /// Where the whole record is kept, beyond the pod.
     artifacts: Option<String>,
+    /// Why the work cannot leave the pod.
+    hindrance: Option<String>,
 }
 
 impl Publisher {
@@ -86,7 +88,13 @@ impl Publisher {
             attempt: whose.attempt,
             told: Value::Null,
             artifacts: None,
+            hindrance: None,
         }
+    }
+
+    /// From here on the status says why the work cannot leave the pod, or no longer says so.
+    pub fn is_hindered(&mut self, by: Option<String>) {
+        self.hindrance = by;
     }
 
     /// From here on the status says that the record is kept there.
@@ -129,6 +137,9 @@ impl Publisher {
         let Some(mut status) = status(run, end.is_some()) else { return Ok(false) };
         if let Some(place) = &self.artifacts {
             status["artifactsPath"] = json!(place);
+        }
+        if let Some(hindrance) = &self.hindrance {
+            status["publishError"] = json!(hindrance);
         }
         if let Some(checkpoint) = checkpoint {
             status["checkpoint"] = json!(checkpoint);

@@ -18,8 +18,9 @@ use super::artifacts::Artifacts;
 use super::git::Origin;
 use super::keep::Keep;
 use super::publish::{self, Publisher};
-use super::{FIRST_PAUSE, ask, submodules, wait};
-use crate::mailbox::{Answer, Mailbox, Wanted};
+use super::trial::{Cause, Trial};
+use super::{FIRST_PAUSE, ask, submodules, wait, words};
+use crate::mailbox::{Answer, Mailbox, Numbered, Wanted};
 use crate::say;
 
 /// Between two looks at the requests.
@@ -28,18 +29,18 @@ const LOOK: Duration = Duration::from_millis(200);
 const WATCH: Duration = Duration::from_secs(2);
 /// Between two writes to the status, and between two checkpoints, while the loop is under way (design section 8).
 const PAUSE: Duration = Duration::from_secs(30);
-/// Longest that publishing the end is tried, and the checkpoint before a push; the runner waits longer.
-const PATIENCE: Duration = Duration::from_secs(240);
-/// The same after a signal, within the grace of the pod.
+/// Longest that a checkpoint, or a record, may be on its way to a bucket.
+const UPLOAD: Duration = Duration::from_secs(120);
+/// Longest that publishing the end is tried after a signal, within the grace of the pod; for half of it with the remote.
 const GRACE: Duration = Duration::from_secs(40);
-/// How long of that the remote is waited for, before the end is told without it.
-const REMOTE: Duration = Duration::from_secs(60);
 
 /// In which all submodules have to be asked for; the runner waits longer.
 const FETCHES: Duration = Duration::from_mins(30);
 
 /// What is said when the API server does not take a status.
 const UNWRITTEN: &str = "the status could not be written";
+/// What is said of a request that the runner has taken back, or forgotten.
+const WITHDRAWN: &str = "nobody waits for it any more";
 
 /// Serves the runner of one pod.
 pub(super) struct Sidecar {
@@ -62,6 +63,8 @@ pub(super) struct Sidecar {
     over: bool,
     /// Why the last checkpoint could not be kept.
     unkept: Option<String>,
+    /// What the runner asks for and could not be done yet.
+    trial: Option<Trial>,
 }
 
 impl Sidecar {
@@ -84,6 +87,7 @@ impl Sidecar {
             found,
             over: false,
             unkept: None,
+            trial: None,
         }
     }
 
@@ -97,13 +101,15 @@ impl Sidecar {
         let mut terminated = signal(SignalKind::terminate())?;
         let (mut watched, mut saved, mut written) = (None::<Instant>, None::<Instant>, None::<Instant>);
         loop {
-            for request in mailbox.open()? {
-                let answer = match &request.what {
-                    Wanted::Push(push) => self.push(push).await,
-                    Wanted::Submodules(commit) => self.submodules(commit).await,
-                    Wanted::Ended => self.end(PATIENCE).await.map(|()| Answer::Published),
-                };
-                let answer = answer.unwrap_or_else(|error| Answer::Failed(format!("{error:#}")));
+            let mut requests = mailbox.open()?;
+            let last = requests.pop();
+            for before in requests {
+                // The runner waits for one thing at a time.
+                mailbox.reply(before.id, &Answer::Failed(WITHDRAWN.into()))?;
+            }
+            if let Some(request) = last
+                && let Some(answer) = self.answer(&request).await
+            {
                 mailbox.reply(request.id, &answer)?;
             }
             let due = |last: Option<Instant>, pause| last.is_none_or(|last| last.elapsed() >= pause);
@@ -112,10 +118,16 @@ impl Sidecar {
                 watched = Some(Instant::now());
                 let mut new = false;
                 if due(saved, PAUSE) {
-                    let kept = self.save(false, PATIENCE).await;
+                    let kept = self.save(false, UPLOAD).await;
                     new = kept.as_ref().is_ok_and(|new| *new);
-                    if let Err(error) = &kept {
-                        say(&format!("{error:#}"));
+                    match &kept {
+                        Err(error) => {
+                            say(&format!("{error:#}"));
+                            self.hinder(error).await;
+                        }
+                        // What the runner asks for may be hindered by something else.
+                        Ok(_) if self.trial.is_none() => self.publisher.is_hindered(None),
+                        Ok(_) => {}
                     }
                     // What fails may have cost as much as what succeeds.
                     if new || kept.is_err() {
@@ -127,7 +139,7 @@ impl Sidecar {
                     match self.status().await {
                         Ok(true) => written = watched,
                         Ok(false) => {}
-                        Err(error) => say(&format!("the status could not be written: {error}")),
+                        Err(error) => say(&format!("{UNWRITTEN}: {error}")),
                     }
                 }
             }
@@ -149,7 +161,67 @@ impl Sidecar {
             self.keep.forget(&self.origin).await;
             return Ok(());
         }
-        self.end(GRACE).await
+        let began = Instant::now();
+        loop {
+            let spent = began.elapsed();
+            match self.try_end(spent >= GRACE / 2, GRACE.saturating_sub(spent) / 2).await {
+                Err(error) if spent < GRACE && Cause::of(&error) != Cause::Refused => {
+                    wait(&format!("{error:#}"), FIRST_PAUSE).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Does what the runner asks for; `None` when that is tried again later.
+    async fn answer(&mut self, request: &Numbered<Wanted>) -> Option<Answer> {
+        let now = Instant::now();
+        let trial = self.trial.take().filter(|trial| trial.id == request.id);
+        let mut trial = trial.unwrap_or_else(|| Trial::new(request.id, now));
+        if now < trial.due {
+            self.trial = Some(trial);
+            return None;
+        }
+        let done = match &request.what {
+            Wanted::Push(push) => self.push(push).await,
+            Wanted::Ended => self.try_end(trial.late, UPLOAD).await.map(|()| Answer::Published),
+            Wanted::Submodules(commit) => return Some(self.submodules(commit).await),
+            Wanted::Nothing => return Some(Answer::Nothing),
+        };
+        let error = match done {
+            Ok(answer) => {
+                self.over |= answer == Answer::Published;
+                self.publisher.is_hindered(None);
+                return Some(answer);
+            }
+            Err(error) => error,
+        };
+        say(&format!("{error:#}"));
+        if !trial.again(Cause::of(&error), request.what == Wanted::Ended, Instant::now()) {
+            return Some(Answer::Failed(format!("{error:#}")));
+        }
+        // What goes well the second time is not worth a word.
+        if trial.failures > 1 {
+            self.hinder(&error).await;
+        }
+        self.trial = Some(trial);
+        None
+    }
+
+    /// Tells why the work cannot leave the pod.
+    async fn hinder(&mut self, error: &anyhow::Error) {
+        let reason = format!("{error:#}");
+        match Cause::of(error) {
+            // Nobody would hear it.
+            Cause::Refused | Cause::Unheard => return,
+            Cause::Away if reason.starts_with("git ") => {
+                self.publisher.is_hindered(Some(words("pushed to", &reason)));
+            }
+            Cause::Away | Cause::Wrong => self.publisher.is_hindered(Some(reason)),
+        }
+        if let Err(error) = self.status().await {
+            say(&format!("{UNWRITTEN}: {error}"));
+        }
     }
 
     /// Writes the status of a run under way.
@@ -173,50 +245,27 @@ impl Sidecar {
     /// Moves a branch that the engine asks for. The checkpoint goes before it: a pod that goes on from an older one would
     /// do the work again, and meet what this one has delivered.
     async fn push(&mut self, push: &Push) -> Result<Answer> {
-        let end = Instant::now() + PATIENCE;
-        while self.keep.is_some() {
-            let saved = match self.save(true, PATIENCE).await {
-                Ok(_) => self.status().await.context(UNWRITTEN),
-                Err(error) => Err(error),
-            };
-            match saved {
-                Ok(_) => break,
-                Err(error) if Instant::now() >= end || is_refusal(&error) => return Err(error),
-                Err(error) => wait(&format!("{error:#}"), FIRST_PAUSE).await,
-            }
+        if self.keep.is_some() {
+            self.save(true, UPLOAD).await?;
+            self.status().await.context(UNWRITTEN)?;
         }
-        let pushed = ask(Some(end), || self.origin.push(push)).await;
-        pushed.map(Answer::Pushed).map_err(|reason| anyhow!(reason))
+        self.origin.push(push).map(Answer::Pushed).map_err(|reason| anyhow!(reason))
     }
 
-    async fn submodules(&self, commit: &str) -> Result<Answer> {
+    async fn submodules(&self, commit: &str) -> Answer {
         let end = Instant::now() + FETCHES;
-        let fetched = ask(Some(end), || submodules::fetch(&self.origin, &self.submodules, commit, end)).await;
-        let count = fetched.map_err(|reason| anyhow!(reason))?;
-        say(&format!("{count} submodules are at hand"));
-        Ok(Answer::Fetched)
-    }
-
-    /// The last that is told, in this order: the work, its record, and that the run has ended. Remote and API server may be
-    /// away for a while; what the server refuses, it refuses again. Without the remote the end is told all the same.
-    async fn end(&mut self, patience: Duration) -> Result<()> {
-        let began = Instant::now();
-        let remote = REMOTE.min(patience / 2);
-        loop {
-            let late = began.elapsed() >= remote;
-            match self.try_end(late, patience.saturating_sub(began.elapsed()), patience).await {
-                Err(error) if began.elapsed() < patience && !is_refusal(&error) => {
-                    wait(&format!("{error:#}"), FIRST_PAUSE).await;
-                }
-                done => {
-                    self.over |= done.is_ok();
-                    return done;
-                }
+        match ask(Some(end), || submodules::fetch(&self.origin, &self.submodules, commit, end)).await {
+            Ok(count) => {
+                say(&format!("{count} submodules are at hand"));
+                Answer::Fetched
             }
+            Err(reason) => Answer::Failed(reason),
         }
     }
 
-    async fn try_end(&mut self, without_remote: bool, left: Duration, patience: Duration) -> Result<()> {
+    /// The last that is told, in this order: the work, its record, and that the run has ended; the end also without remote
+    /// or bucket, once these have had their time. Nothing may be on its way to a bucket for longer than `time`.
+    async fn try_end(&mut self, without_remote: bool, time: Duration) -> Result<()> {
         let state = read_journal(&self.run.journal()).ok().map(|(_, state)| state);
         let ended = state.filter(|state| state.ended.is_some()).map(|state| state.phase);
         let complete = ended == Some(RunPhase::Completed);
@@ -227,11 +276,11 @@ impl Sidecar {
             // It has had its time.
             Err(anyhow!(reason))
         } else {
-            self.save(!without_remote, left.min(patience / 2)).await
+            self.save(!without_remote, time).await
         };
         let mut remark = match taken {
             Ok(_) => String::new(),
-            Err(error) if without_remote && ended.is_some() && !is_refusal(&error) => {
+            Err(error) if without_remote && ended.is_some() && Cause::of(&error) != Cause::Refused => {
                 say(&format!("{error:#}"));
                 if self.keep.is_apart() && self.push_run_branch(false, true).is_ok() {
                     format!("; the last checkpoint could not be kept ({error:#})")
@@ -244,12 +293,13 @@ impl Sidecar {
         if ended.is_some() {
             self.publisher.record(&self.run).await.context("the ConfigMaps could not be written")?;
             if let Some(artifacts) = &mut self.artifacts {
-                remark.push_str(&artifacts.keep(&self.run, left / 2).await);
+                remark.push_str(&artifacts.keep(&self.run, time).await);
                 self.publisher.is_kept_at(artifacts.place());
             }
         }
         // Nobody goes on from the checkpoints of a run whose completion is told.
         let checkpoint = self.keep.status().filter(|_| !complete);
+        self.publisher.is_hindered(None);
         self.tell(checkpoint, Some(&remark)).await.context(UNWRITTEN)?;
         if complete {
             self.keep.forget(&self.origin).await;
@@ -309,8 +359,4 @@ impl Sidecar {
         self.pushed = Some(head);
         Ok(true)
     }
-}
-
-fn is_refusal(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<publish::Error>().is_some_and(publish::Error::is_final)
 }

@@ -24,6 +24,8 @@ const PAUSE_SECONDS: i64 = 900;
 const DEADLINE_SLACK: i64 = 180;
 /// Seconds that a pod may take to end after it told its result.
 const LEAVE_SECONDS: i64 = 300;
+/// Reason of a run whose work cannot leave its pod.
+const UNPUBLISHED: &str = "WorkNotPublished";
 /// What a run is told that has no checkpoints.
 const UNKEPT: &str =
     "; it keeps no checkpoint (spec.checkpoint.store is None), so that it begins anew if its pod is lost";
@@ -304,7 +306,11 @@ fn follow(
         }
         Stage::Running => {
             let runs = format!("the loop runs in pod {}", status.pod_name);
-            let (reason, message) = trouble.unwrap_or(("Running", &runs));
+            let (word, words) = match before.publish_error.as_str() {
+                "" => ("Running", runs),
+                error => (UNPUBLISHED, format!("{runs}, but {error}; it is tried again by itself")),
+            };
+            let (reason, message) = trouble.unwrap_or((word, &words));
             let going = verdict::going(RunPhase::Running, reason, message, Step::Nothing);
             leaving(seen, status, bounded(seen, status, going, now), now)
         }

@@ -398,6 +398,18 @@ fn a_run_is_running_with_the_time_of_its_runner() {
 }
 
 #[test]
+fn a_run_whose_work_cannot_leave_its_pod_says_so_while_it_goes_on() {
+    let error = "the repository cannot be pushed to, git push: fatal: Authentication failed";
+    let hindered = decided(&with(&json!({"publishError": error})), Some(&running()), true, true);
+    assert_eq!(conditions(&hindered), ["Admitted=True/Admitted", "Reconciling=True/WorkNotPublished"]);
+    let message = &hindered.status.conditions[1].message;
+    assert!(message.contains(error) && message.contains("tried again by itself"), "{message}");
+    assert_eq!((hindered.status.phase, hindered.step), (RunPhase::Running, Step::Nothing));
+    let over = decided(&started(), Some(&running()), true, true);
+    assert_eq!(conditions(&over)[1], "Reconciling=True/Running");
+}
+
+#[test]
 fn a_result_ends_the_run_whatever_the_pod_does() {
     let table = [
         (
