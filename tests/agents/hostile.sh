@@ -56,12 +56,15 @@ reach() {
   kill -9 1; kill -TERM 1; kill -STOP 1; kill -HUP 1
   sleep 0.2
   [ -d /proc/1 ] || say "killed the first process"
-  # Answers of the API server to somebody without a name are 401 or 403, and there is no metadata service here.
+  # Answers of the API server to somebody without a name are 401 or 403.
   code=$(GIT_CURL_VERBOSE=1 git -c http.sslVerify=false ls-remote https://10.96.0.1/api/v1/secrets 2>&1 |
     sed -n 's/.*HTTP\/[0-9.]* \([0-9][0-9]*\).*/\1/p' | head -n 1)
   case $code in 401 | 403) say "refused by the API server" ;; *) say "the API server answers ${code:-nothing}" ;; esac
-  ! perl -MIO::Socket::INET -e 'exit(IO::Socket::INET->new(PeerAddr => "169.254.169.254:80", Timeout => 2) ? 0 : 1)' ||
-    say "reaches the metadata service"
+  # The metadata service, and the port of the operator.
+  for address in BARRED; do
+    ! perl -MIO::Socket::INET -e 'exit(IO::Socket::INET->new(PeerAddr => $ARGV[0], Timeout => 2) ? 0 : 1)' "$address" ||
+      say "reaches $address"
+  done
   # An executor of our own, and a forger in the place of the engine's.
   ! connects /run/agentloop-agent/exec.sock || say "connects to its own container's socket"
   ! connects /run/agentloop-gate/exec.sock || say "connects to the gates' socket"

@@ -129,7 +129,7 @@ fn a_secret_that_is_rotated_counts_for_the_next_command() {
 #[test]
 fn a_credential_that_expires_while_the_agent_works_is_named_and_nothing_is_lost_until_it_is_renewed() {
     let Some(place) = Place::new("expired") else { return };
-    let server = Server::new(&place, "http", 5);
+    let server = Server::new(&place, "http", 20);
     server.lets_in("Bearer old");
     let runs = ["renewed", "given-up", "moved"];
     for run in runs {
@@ -170,12 +170,7 @@ fn a_credential_that_expires_while_the_agent_works_is_named_and_nothing_is_lost_
     assert!(status["publishError"].is_null(), "{status}");
     assert!(place.get("configmap", "given-up-summary")["data"]["summary.json"].is_string());
     until("another pod tries", || place.get("looprun", "moved")["status"]["attempt"] == 2);
-    says(
-        &place,
-        "moved",
-        "Reconciling",
-        "the repository cannot be cloned, git ls-remote: fatal: Authentication failed",
-    );
+    says(&place, "moved", "Reconciling", "the repository cannot be cloned, the server takes no credential");
     assert_eq!(place.phase("moved"), "Pending");
     for run in ["renewed", "moved"] {
         secret(&place, run, &[("bearerToken", "new")]);

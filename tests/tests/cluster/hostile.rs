@@ -1,22 +1,84 @@
 //! An agent that does not work but attacks: it gains nothing, its run is not completed, and what it did is told.
 
+use std::process::{Child, Command};
+
 use loop_tests::PROJECT;
 
 use super::memory::LIMITS;
-use super::place::{Place, manifest, until};
+use super::place::{OPERATOR, Place, kubectl, manifest, say, until};
 
 /// What the sidecar alone may know.
 const SECRET: &str = "nobody-says-this-4711";
 
 const HOSTILE: &str = include_str!("../../agents/hostile.sh");
 
+/// Somebody at the address where clouds hand out the credentials of a node, who answers whoever is let through.
+struct Metadata(Child);
+
+impl Metadata {
+    /// `None`, and a word on it, where nothing keeps pods to their network policies.
+    fn new() -> Option<Self> {
+        if std::env::var("LOOP_CLUSTER_POLICIES").unwrap_or_default().is_empty() {
+            say(
+                "MISSING: a cluster of the tests' own with kube-router; nobody answers at the metadata address",
+            );
+            return None;
+        }
+        let run = std::env::var("LOOP_CLUSTER_RUN").expect("a cluster");
+        let on_the_node = |arguments: &[&str]| {
+            let mut words = run.split_whitespace().chain(arguments.iter().copied());
+            let mut command = Command::new(words.next().expect("nsenter"));
+            command.args(words);
+            command
+        };
+        // It may be there from before.
+        let _ = on_the_node(&["ip", "address", "add", "169.254.169.254/32", "dev", "node0"]).output();
+        let serve = "my $s = IO::Socket::INET->new(LocalAddr => '169.254.169.254:80', Listen => 5, ReuseAddr => 1) or die $!; \
+                     while (my $c = $s->accept) { print $c \"node-credentials\\n\"; close $c }";
+        Some(Self(on_the_node(&["perl", "-MIO::Socket::INET", "-e", serve]).spawn().expect("perl")))
+    }
+}
+
+/// Address and port of the operator's pod.
+fn operator() -> String {
+    let address = "jsonpath={.items[0].status.podIP}:{.items[0].spec.containers[0].ports[0].containerPort}";
+    let label = "app.kubernetes.io/component=operator";
+    let output =
+        kubectl().args(["--namespace", OPERATOR, "get", "pods", "-l", label, "-o", address]).output();
+    String::from_utf8(output.expect("kubectl").stdout).expect("an address")
+}
+
+impl Drop for Metadata {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn an_agent_that_attacks_gains_nothing_never_completes_and_is_reported() {
     let Some(place) = Place::new("hostile") else { return };
     let mut files = PROJECT.to_vec();
+    let metadata = Metadata::new();
+    // Addresses at which somebody listens, and not for runs.
+    let mut barred = vec!["169.254.169.254:80".to_owned()];
+    barred.extend(metadata.as_ref().map(|_| operator()));
+    let hostile = HOSTILE.replace("BARRED", &barred.join(" "));
     // A gate that runs the project's code, as honest ones do.
-    files.extend([(".loop/agent.sh", HOSTILE), ("unit.sh", "#!/bin/sh\n. ./lib.sh\n"), ("lib.sh", "true\n")]);
+    files.extend([
+        (".loop/agent.sh", hostile.as_str()),
+        ("unit.sh", "#!/bin/sh\n. ./lib.sh\n"),
+        ("lib.sh", "true\n"),
+    ]);
     place.git_server(&files);
+    if metadata.is_some() {
+        for address in &barred {
+            let connect = format!("exec 3<>/dev/tcp/{}", address.replace(':', "/"));
+            let others = || place.kubectl(&["exec", "demo-git", "--", "bash", "-c", &connect], "").0;
+            until("a pod that is no run's gets through", others);
+        }
+    }
     // The runner gets no more than these, whatever the agent prints.
     place.apply(LIMITS);
     let main = place.git(&["rev-parse", "main"]);
