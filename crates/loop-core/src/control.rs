@@ -1,5 +1,6 @@
 //! What can stop an engine from outside: signals, a cancel request, the run's deadline.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
@@ -87,5 +88,29 @@ impl Control {
         }
         let deadline = self.deadline()?;
         (now_ms() >= self.started + i64::from(deadline) * 1000).then_some(Stop::Deadline)
+    }
+}
+
+/// Asks until there is a reason to stop, and stays with that one: it may be gone when what was stopped has answered.
+pub fn first(ask: impl Fn() -> Option<Stop>) -> impl Fn() -> Option<Stop> {
+    let found = Cell::new(None);
+    move || {
+        found.set(found.get().or_else(&ask));
+        found.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_reason_to_stop_stays_though_it_is_gone_later() {
+        let asked = Cell::new(0);
+        let stop = first(|| {
+            asked.set(asked.get() + 1);
+            [None, Some(Stop::Pause), None][asked.get() - 1]
+        });
+        assert_eq!([stop(), stop(), stop()], [None, Some(Stop::Pause), Some(Stop::Pause)]);
     }
 }

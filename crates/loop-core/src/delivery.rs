@@ -1,6 +1,8 @@
 //! Where verified work goes beyond the repository that the engine works on: on a cluster, the remote that it was cloned
 //! from. Who pushes there holds the credential; the engine does not.
 
+use crate::control::Stop;
+
 /// A branch of the remote that is to move.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Push {
@@ -28,11 +30,11 @@ pub trait Remote: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// A sentence, when the remote refuses, or is not waited for any longer.
-    fn push(&self, push: &Push, stop: &dyn Fn() -> bool) -> Result<Pushed, String>;
+    fn push(&self, push: &Push, stop: &dyn Fn() -> Option<Stop>) -> Result<Pushed, String>;
 
     /// Gets the files of the submodules of a commit, and of theirs, to [`Store::submodules`](crate::store::Store::submodules).
     ///
     /// # Errors
     /// A sentence, when one of them cannot be had, or `stop` says that nobody waits for them.
-    fn submodules(&self, commit: &str, stop: &dyn Fn() -> bool) -> Result<(), String>;
+    fn submodules(&self, commit: &str, stop: &dyn Fn() -> Option<Stop>) -> Result<(), String>;
 }

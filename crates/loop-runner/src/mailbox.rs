@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use loop_core::control::Stop;
 use loop_core::delivery::{Push, Pushed, Remote};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -20,8 +21,11 @@ pub const NIGHT: Duration = Duration::from_hours(12);
 pub const PUBLISH_TIME: Duration = Duration::from_hours(13);
 /// Longest wait for submodules: some of them may be as large as repositories get.
 const FETCH_TIME: Duration = Duration::from_secs(3600);
-/// Longest wait for the answer to what was taken back: the sidecar may be in the middle of it.
-const WITHDRAWAL: Duration = Duration::from_secs(10);
+/// Longest wait for the answer to what was taken back, as the sidecar may be in the middle of it: a push that lands after a
+/// cancel would deliver what nobody wants any more.
+const WITHDRAWAL: Duration = Duration::from_secs(80);
+/// The same where the pod is to end, or another may begin: whoever goes on finds what was pushed.
+const LEAVE: Duration = Duration::from_secs(10);
 /// What is said of a reply that fits no question.
 const OTHER: &str = "the sidecar answered another question";
 /// Largest file of either kind that is read.
@@ -97,7 +101,7 @@ impl Mailbox {
         &self,
         wanted: &Wanted,
         patience: Duration,
-        stop: &dyn Fn() -> bool,
+        stop: &dyn Fn() -> Option<Stop>,
     ) -> Result<Answer, String> {
         let unusable = |error: io::Error| format!("the sidecar cannot be asked: {error}");
         let id = self.request(wanted).map_err(unusable)?;
@@ -108,10 +112,11 @@ impl Mailbox {
             if let Some(reply) = self.reply_to(id).map_err(unusable)? {
                 return Ok(reply);
             }
-            if !withdrawn && stop() {
+            if !withdrawn && let Some(stop) = stop() {
                 withdrawn = true;
                 self.request(&Wanted::Nothing).map_err(unusable)?;
-                end = Instant::now() + WITHDRAWAL;
+                let leaves = matches!(stop, Stop::Signal(_) | Stop::Lease);
+                end = Instant::now() + if leaves { LEAVE } else { WITHDRAWAL };
                 late = "the sidecar was not waited for".into();
             }
             if Instant::now() >= end {
@@ -129,6 +134,11 @@ impl Mailbox {
 
     fn reply_to(&self, id: u64) -> io::Result<Option<Answer>> {
         Ok(read::<Answer>(&self.replies)?.into_iter().find(|reply| reply.id == id).map(|reply| reply.what))
+    }
+
+    /// Whether the runner still waits for the answer to this request.
+    pub fn is_awaited(&self, id: u64) -> bool {
+        read::<Wanted>(&self.requests).is_ok_and(|all| all.last().is_some_and(|last| last.id == id))
     }
 
     /// Requests without a reply, in their order.
@@ -152,7 +162,7 @@ impl Mailbox {
 }
 
 impl Remote for Mailbox {
-    fn push(&self, push: &Push, stop: &dyn Fn() -> bool) -> Result<Pushed, String> {
+    fn push(&self, push: &Push, stop: &dyn Fn() -> Option<Stop>) -> Result<Pushed, String> {
         match self.ask(&Wanted::Push(push.clone()), PUBLISH_TIME, stop)? {
             Answer::Pushed(pushed) => Ok(pushed),
             Answer::Failed(reason) => Err(reason),
@@ -160,7 +170,7 @@ impl Remote for Mailbox {
         }
     }
 
-    fn submodules(&self, commit: &str, stop: &dyn Fn() -> bool) -> Result<(), String> {
+    fn submodules(&self, commit: &str, stop: &dyn Fn() -> Option<Stop>) -> Result<(), String> {
         match self.ask(&Wanted::Submodules(commit.to_owned()), FETCH_TIME, stop)? {
             Answer::Fetched => Ok(()),
             Answer::Failed(reason) => Err(reason),
@@ -208,7 +218,7 @@ mod tests {
     fn a_request_is_answered_once_and_by_its_number() {
         let folder = tempfile::tempdir().unwrap();
         let mailbox = Mailbox::of(&Place::at(folder.path()));
-        let goes_on = &|| false;
+        let goes_on = &|| None;
         let other = mailbox.clone();
         let sidecar = std::thread::spawn(move || {
             let mut answered = Vec::new();
@@ -236,6 +246,7 @@ mod tests {
         let wanted = mailbox.ask(&Wanted::Ended, Duration::from_millis(1), goes_on).unwrap_err();
         assert!(wanted.contains("did not answer"), "{wanted}");
         assert_eq!(mailbox.open().unwrap().len(), 1, "who comes back finds what is open");
+        assert!(mailbox.is_awaited(3) && !mailbox.is_awaited(2));
     }
 
     #[test]
@@ -253,7 +264,7 @@ mod tests {
                 }
             }
         });
-        assert_eq!(mailbox.push(&push(None), &|| true), Ok(Pushed::Done));
+        assert_eq!(mailbox.push(&push(None), &|| Some(Stop::Cancel)), Ok(Pushed::Done));
         sidecar.join().unwrap();
         assert!(mailbox.open().unwrap().is_empty());
     }

@@ -47,7 +47,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// After so long, a remote that does not answer is not asked again.
 const LONG: Duration = Duration::from_secs(30);
 /// The same by a run that has begun: its sidecar is started again, and asks again.
-const SHORT: Duration = Duration::from_secs(10);
+const RESTART: Duration = Duration::from_secs(10);
 
 /// Why the sidecar cannot do its work until somebody has put something right.
 #[derive(Debug, thiserror::Error)]
@@ -127,18 +127,20 @@ pub async fn run(place: &Place, whose: &Whose) -> Result<()> {
     let began = Instant::now();
     // Of a remote that does not even answer, the user is to know soon.
     let begun = whose.has_begun(place);
-    let end = began + if begun { SHORT } else { LONG };
+    let end = began + if begun { RESTART } else { LONG };
     ask(Some(end), || origin.reach()).await.map_err(|reason| unusable("cloned", &reason, begun))?;
     let mirror = mirror::of(&repository.url, Path::new(names::MIRRORS));
     tried("cloned", begun, || origin.set_up(&wanted.spec.repository.reference, mirror.as_deref())).await?;
     say(&format!("cloned in {} ms", began.elapsed().as_millis()));
-    tried("pushed to", begun, || origin.may_push(&reference)).await?;
+    // In a pod in which everything has begun, it is time enough when there is something to push.
+    let first = !is_ready(place);
+    if first {
+        tried("pushed to", begun, || origin.may_push(&reference)).await?;
+    }
     let store = Store::at(place.data());
     std::fs::create_dir_all(place.data().join("repos"))?;
     let run = store.run(&whose.uid);
     let artifacts = Artifacts::new(&wanted.spec.artifacts, whose);
-    // In a pod in which everything has begun, a store that is away for a while is none that will not do.
-    let first = !is_ready(place);
     if let Some(artifacts) = artifacts.as_ref().filter(|_| first && whose.attempt == 1) {
         artifacts.probe(&plain).await.map_err(Refused)?;
     }

@@ -56,7 +56,7 @@ pub struct LoopRunStatus {
     #[serde(skip_serializing_if = "is_default")]
     pub observed_retry: u32,
     /// On a cluster: why the work, or the record that another pod would go on from, cannot leave the pod now, and what to do;
-    /// absent while it can. It is tried again until then.
+    /// absent while it can. It is tried again by itself while there is a pod.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub publish_error: String,
     /// On a cluster: the last checkpoint on the remote or in the bucket; absent before the first one, and with other stores.

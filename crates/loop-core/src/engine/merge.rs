@@ -6,6 +6,7 @@ use loop_api::journal::{Granted, Merged, Outcome, Verified};
 use loop_api::run::MergeStrategy;
 
 use super::{Engine, Finished, Halt};
+use crate::control::first;
 use crate::delivery::{Push, Pushed};
 use crate::git::MergeTree;
 
@@ -71,8 +72,8 @@ impl Engine<'_> {
             // First there: what stands in the user's repository is believed to be delivered.
             let push = Push { reference: reference.clone(), commit: commit.clone(), expected: tip.clone() };
             // A wait is no work that a pause would let come to its end.
-            let stop = || self.control.stop_at_boundary();
-            let pushed = remote.push(&push, &|| stop().is_some()).map_err(|reason| match stop() {
+            let stop = first(|| self.control.stop_at_boundary());
+            let pushed = remote.push(&push, &stop).map_err(|reason| match stop() {
                 // Whether it was pushed is seen by whoever goes on.
                 Some(stop) => Halt::Stopped(stop),
                 None => Halt::failed("merge_failed", format!("{target} could not be pushed: {reason}")),

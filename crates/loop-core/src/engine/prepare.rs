@@ -9,6 +9,7 @@ use loop_api::naming;
 use loop_api::phase::StepPhase;
 
 use super::{Engine, Finished, Halt};
+use crate::control::first;
 use crate::far::borrow_submodules;
 use crate::worktree::Provided;
 
@@ -138,9 +139,9 @@ impl Engine<'_> {
         let Some(place) = self.setting.submodules.as_ref().filter(|_| !self.submodules_are_here) else {
             return Ok(());
         };
-        let stop = || self.control.stop();
+        let stop = first(|| self.control.stop());
         match &self.remote {
-            Some(remote) => remote.submodules(&self.created.base_commit, &|| stop().is_some()),
+            Some(remote) => remote.submodules(&self.created.base_commit, &stop),
             None => borrow_submodules(&self.user, (&self.trusted, &self.created.base_commit), place),
         }
         .map_err(|reason| stop().map_or_else(|| Halt::failed("run_error", reason), Halt::Stopped))?;

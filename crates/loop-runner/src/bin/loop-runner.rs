@@ -12,7 +12,7 @@ use loop_api::journal::{Event, Record};
 use loop_api::names;
 use loop_api::phase::RunPhase;
 use loop_api::run::{LIFECYCLE_FIELDS, LoopRun};
-use loop_core::control::Signals;
+use loop_core::control::{Signals, Stop};
 use loop_core::create::{self, Request};
 use loop_core::engine::{self, End, Engine, Host, Observer};
 use loop_core::exec::{Containers, Isolation, container};
@@ -138,7 +138,8 @@ fn run(place: &Place) -> Result<(i32, String), Failure> {
     };
     // The sidecar, which gets its own signal after this process has ended, publishes then what it can.
     let signaled = || host.signals.raised().is_some();
-    let stop = || signaled() || place.lease().hold() == Hold::Revoked;
+    let revoked = || (place.lease().hold() == Hold::Revoked).then_some(Stop::Lease);
+    let stop = || host.signals.raised().map(Stop::Signal).or_else(revoked);
     match mailbox.ask(&Wanted::Ended, PUBLISH_TIME, &stop) {
         Ok(Answer::Published) => {}
         Err(_) | Ok(Answer::Failed(_)) if signaled() => return Ok(interrupted()),

@@ -12,7 +12,7 @@ use super::claim;
 use super::credentials::{Access, SECRET};
 use super::lease::Held;
 use super::mirror;
-use super::trial::UNLEASED;
+use super::trial::{UNFIT, UNLEASED};
 
 /// Longest that a clone or fetch may take.
 const TIME: Duration = Duration::from_secs(600);
@@ -71,6 +71,7 @@ impl Origin {
     /// What lets git into it.
     fn access(&self) -> Result<Access, String> {
         Access::read(&self.url, Path::new(SECRET), &std::env::temp_dir())
+            .map_err(|reason| format!("{UNFIT}{reason}"))
     }
 
     /// How long a push may take that another pod could make too: it ends with the lease.
@@ -85,7 +86,15 @@ impl Origin {
     /// # Errors
     /// What git says.
     pub fn reach(&self) -> Result<(), String> {
-        if self.folder.exists() || claim::is_local(&self.url) {
+        if self.folder.exists() { Ok(()) } else { self.answers() }
+    }
+
+    /// The same of a remote that did not answer before: a push to one that says nothing takes minutes.
+    ///
+    /// # Errors
+    /// What git says.
+    pub fn answers(&self) -> Result<(), String> {
+        if claim::is_local(&self.url) {
             return Ok(());
         }
         self.ask_within(REACH_TIME, Path::new("/"), &["ls-remote", "--", &self.url, "HEAD"]).map(drop)
@@ -181,7 +190,7 @@ impl Origin {
     /// What a branch of the remote points at, if that is a part of the history of one of these commits or refs of ours:
     /// then an earlier life of this process pushed it.
     pub fn pushed_before(&self, reference: &str, ours: &[&str]) -> Option<String> {
-        let tip = self.tip(reference).ok().flatten()?;
+        let tip = self.tip_within(REACH_TIME, reference).ok().flatten()?;
         let holds = |ours: &&str| git(&self.folder, &["merge-base", "--is-ancestor", &tip, ours]).is_ok();
         ours.iter().any(holds).then_some(tip)
     }

@@ -92,9 +92,9 @@ impl Publisher {
         }
     }
 
-    /// From here on the status says why the work cannot leave the pod, or no longer says so.
-    pub fn is_hindered(&mut self, by: Option<String>) {
-        self.hindrance = by;
+    /// From here on the status says why the work cannot leave the pod, or no longer says so; gives what it said before.
+    pub fn is_hindered(&mut self, by: Option<String>) -> Option<String> {
+        std::mem::replace(&mut self.hindrance, by)
     }
 
     /// From here on the status says that the record is kept there.

@@ -29,6 +29,8 @@ const LOOK: Duration = Duration::from_millis(200);
 const WATCH: Duration = Duration::from_secs(2);
 /// Between two writes to the status, and between two checkpoints, while the loop is under way (design section 8).
 const PAUSE: Duration = Duration::from_secs(30);
+/// From a checkpoint that could not be taken to the next try; what fails again is told.
+const SOON: Duration = Duration::from_secs(10);
 /// Longest that a checkpoint, or a record, may be on its way to a bucket.
 const UPLOAD: Duration = Duration::from_secs(120);
 /// Longest that publishing the end is tried after a signal, within the grace of the pod; for half of it with the remote.
@@ -61,7 +63,7 @@ pub(super) struct Sidecar {
     found: Option<u64>,
     /// Whether the end has been told.
     over: bool,
-    /// Why the last checkpoint could not be kept.
+    /// Why the work could not leave the pod when that was tried last.
     unkept: Option<String>,
     /// What the runner asks for and could not be done yet.
     trial: Option<Trial>,
@@ -100,6 +102,7 @@ impl Sidecar {
     pub(super) async fn serve(&mut self, mailbox: &Mailbox) -> Result<()> {
         let mut terminated = signal(SignalKind::terminate())?;
         let (mut watched, mut saved, mut written) = (None::<Instant>, None::<Instant>, None::<Instant>);
+        let mut failures = 0_u32;
         loop {
             let mut requests = mailbox.open()?;
             let last = requests.pop();
@@ -108,7 +111,7 @@ impl Sidecar {
                 mailbox.reply(before.id, &Answer::Failed(WITHDRAWN.into()))?;
             }
             if let Some(request) = last
-                && let Some(answer) = self.answer(&request).await
+                && let Some(answer) = self.answer(&request, mailbox).await
             {
                 mailbox.reply(request.id, &answer)?;
             }
@@ -117,17 +120,24 @@ impl Sidecar {
             if due(watched, WATCH) && !self.over {
                 watched = Some(Instant::now());
                 let mut new = false;
-                if due(saved, PAUSE) {
+                if due(saved, if failures == 1 { SOON } else { PAUSE }) {
                     let kept = self.save(false, UPLOAD).await;
                     new = kept.as_ref().is_ok_and(|new| *new);
                     match &kept {
                         Err(error) => {
                             say(&format!("{error:#}"));
-                            self.hinder(error).await;
+                            failures += 1;
+                            if failures > 1 {
+                                self.hinder(error).await;
+                            }
                         }
-                        // What the runner asks for may be hindered by something else.
-                        Ok(_) if self.trial.is_none() => self.publisher.is_hindered(None),
-                        Ok(_) => {}
+                        Ok(_) => {
+                            failures = 0;
+                            // What the runner asks for may be hindered by something else.
+                            if self.trial.is_none() {
+                                self.publisher.is_hindered(None);
+                            }
+                        }
                     }
                     // What fails may have cost as much as what succeeds.
                     if new || kept.is_err() {
@@ -164,7 +174,9 @@ impl Sidecar {
         let began = Instant::now();
         loop {
             let spent = began.elapsed();
-            match self.try_end(spent >= GRACE / 2, GRACE.saturating_sub(spent) / 2).await {
+            // A remote that was away a moment ago has had its time.
+            let late = self.unkept.is_some() || spent >= GRACE / 2;
+            match self.try_end(late, GRACE.saturating_sub(spent) / 2).await {
                 Err(error) if spent < GRACE && Cause::of(&error) != Cause::Refused => {
                     wait(&format!("{error:#}"), FIRST_PAUSE).await;
                 }
@@ -174,7 +186,7 @@ impl Sidecar {
     }
 
     /// Does what the runner asks for; `None` when that is tried again later.
-    async fn answer(&mut self, request: &Numbered<Wanted>) -> Option<Answer> {
+    async fn answer(&mut self, request: &Numbered<Wanted>, mailbox: &Mailbox) -> Option<Answer> {
         let now = Instant::now();
         let trial = self.trial.take().filter(|trial| trial.id == request.id);
         let mut trial = trial.unwrap_or_else(|| Trial::new(request.id, now));
@@ -183,7 +195,7 @@ impl Sidecar {
             return None;
         }
         let done = match &request.what {
-            Wanted::Push(push) => self.push(push).await,
+            Wanted::Push(push) => self.push(push, || mailbox.is_awaited(request.id)).await,
             Wanted::Ended => self.try_end(trial.late, UPLOAD).await.map(|()| Answer::Published),
             Wanted::Submodules(commit) => return Some(self.submodules(commit).await),
             Wanted::Nothing => return Some(Answer::Nothing),
@@ -211,14 +223,13 @@ impl Sidecar {
     /// Tells why the work cannot leave the pod.
     async fn hinder(&mut self, error: &anyhow::Error) {
         let reason = format!("{error:#}");
-        match Cause::of(error) {
+        let said = match Cause::of(error) {
             // Nobody would hear it.
             Cause::Refused | Cause::Unheard => return,
-            Cause::Away if reason.starts_with("git ") => {
-                self.publisher.is_hindered(Some(words("pushed to", &reason)));
-            }
-            Cause::Away | Cause::Wrong => self.publisher.is_hindered(Some(reason)),
-        }
+            Cause::Away if !reason.starts_with("the bucket ") => words("pushed to", &reason),
+            Cause::Away | Cause::Wrong => reason,
+        };
+        self.publisher.is_hindered(Some(said));
         if let Err(error) = self.status().await {
             say(&format!("{UNWRITTEN}: {error}"));
         }
@@ -244,12 +255,20 @@ impl Sidecar {
 
     /// Moves a branch that the engine asks for. The checkpoint goes before it: a pod that goes on from an older one would
     /// do the work again, and meet what this one has delivered.
-    async fn push(&mut self, push: &Push) -> Result<Answer> {
+    async fn push(&mut self, push: &Push, is_awaited: impl Fn() -> bool) -> Result<Answer> {
         if self.keep.is_some() {
             self.save(true, UPLOAD).await?;
             self.status().await.context(UNWRITTEN)?;
+        } else if self.unkept.is_some() {
+            self.origin.answers().map_err(|reason| anyhow!(reason))?;
         }
-        self.origin.push(push).map(Answer::Pushed).map_err(|reason| anyhow!(reason))
+        // That may have taken a while.
+        if !is_awaited() {
+            return Ok(Answer::Failed(WITHDRAWN.into()));
+        }
+        let pushed = self.origin.push(push);
+        self.unkept = pushed.as_ref().err().cloned();
+        pushed.map(Answer::Pushed).map_err(|reason| anyhow!(reason))
     }
 
     async fn submodules(&self, commit: &str) -> Answer {
@@ -269,20 +288,18 @@ impl Sidecar {
         let state = read_journal(&self.run.journal()).ok().map(|(_, state)| state);
         let ended = state.filter(|state| state.ended.is_some()).map(|state| state.phase);
         let complete = ended == Some(RunPhase::Completed);
-        let unkept = self.unkept.clone().filter(|_| without_remote && self.keep.is_apart());
-        let taken = if complete {
-            self.push_run_branch(true, true).map_err(|reason| anyhow!(reason))
-        } else if let Some(reason) = unkept {
+        let taken = match self.unkept.clone().filter(|_| without_remote) {
             // It has had its time.
-            Err(anyhow!(reason))
-        } else {
-            self.save(!without_remote, time).await
+            Some(reason) => Err(anyhow!(reason)),
+            None if complete => self.push_last(true).map(|_| false),
+            None => self.save(!without_remote, time).await,
         };
         let mut remark = match taken {
             Ok(_) => String::new(),
             Err(error) if without_remote && ended.is_some() && Cause::of(&error) != Cause::Refused => {
                 say(&format!("{error:#}"));
-                if self.keep.is_apart() && self.push_run_branch(false, true).is_ok() {
+                let bucket = self.keep.is_apart() && !complete;
+                if bucket && self.origin.answers().is_ok() && self.push_last(false).is_ok() {
                     format!("; the last checkpoint could not be kept ({error:#})")
                 } else {
                     format!("; the run branch could not be pushed ({error:#})")
@@ -299,8 +316,11 @@ impl Sidecar {
         }
         // Nobody goes on from the checkpoints of a run whose completion is told.
         let checkpoint = self.keep.status().filter(|_| !complete);
-        self.publisher.is_hindered(None);
-        self.tell(checkpoint, Some(&remark)).await.context(UNWRITTEN)?;
+        let hindrance = self.publisher.is_hindered(None);
+        if let Err(error) = self.tell(checkpoint, Some(&remark)).await {
+            self.publisher.is_hindered(hindrance);
+            return Err(error).context(UNWRITTEN);
+        }
         if complete {
             self.keep.forget(&self.origin).await;
         }
@@ -312,11 +332,24 @@ impl Sidecar {
         // One that is not named counts for nobody, so there is never more than that one.
         self.name().await?;
         let pushed = self.pushed.as_deref();
-        let kept = self.keep.save(&self.origin, &self.run, must, (pushed, time)).await;
+        let away = if self.unkept.is_some() { self.origin.answers().err() } else { None };
+        let kept = match &away {
+            Some(reason) if !self.keep.is_apart() => Err(reason.clone()),
+            _ => self.keep.save(&self.origin, &self.run, must, (pushed, time)).await,
+        };
         self.unkept = kept.as_ref().err().cloned();
         let kept = kept.map_err(|reason| anyhow!(reason))?;
         self.name().await?;
-        Ok(self.push_run_branch(must, false).map_err(|reason| anyhow!(reason))? || kept)
+        let pushed = away.map_or_else(|| self.push_run_branch(must, false), Err);
+        self.unkept = pushed.as_ref().err().cloned();
+        Ok(pushed.map_err(|reason| anyhow!(reason))? || kept)
+    }
+
+    /// The run branch at its end, whoever would take it for somebody else's.
+    fn push_last(&mut self, must: bool) -> Result<()> {
+        let pushed = self.push_run_branch(must, true);
+        self.unkept = pushed.as_ref().err().cloned();
+        pushed.map(drop).map_err(|reason| anyhow!(reason))
     }
 
     /// Has the status name a checkpoint that counts only then.

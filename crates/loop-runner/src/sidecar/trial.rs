@@ -8,14 +8,17 @@ use crate::mailbox::NIGHT;
 /// Pause after the first failure; after each further one it is twice as long, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Longest that the API server is waited for in which the end of a run is told.
-const SILENCE: Duration = Duration::from_secs(240);
+/// Longest that an API server is waited for which is away, or does not know our rights yet.
+const UNHEARD_TIME: Duration = Duration::from_secs(240);
 /// Longest that something is tried which is wrong here, or which the remote has seen and does not take.
-const SHORT: Duration = Duration::from_secs(60);
+const WRONG_TIME: Duration = Duration::from_secs(60);
 /// What git says of a ref that the other end refuses for a reason of its own, such as a hook or a protected branch.
 const REJECTED: &str = "[remote rejected]";
 /// How an error begins that a remote or a bucket is the reason of.
-const THEIRS: [&str; 5] = ["git clone: ", "git push: ", "git ls-remote: ", "git fetch: ", "the bucket "];
+const THEIRS: [&str; 6] =
+    ["git clone: ", "git push: ", "git ls-remote: ", "git fetch: ", "the bucket ", UNFIT];
+/// How one begins that is about the Secret for the remote, which somebody may be about to change.
+pub(super) const UNFIT: &str = "the credential will not do: ";
 /// How one begins that is the word of a lease which nobody renews.
 pub(super) const UNLEASED: &str = "the lease of this pod has run out";
 
@@ -24,7 +27,7 @@ pub(super) const UNLEASED: &str = "the lease of this pod has run out";
 pub(super) enum Cause {
     /// The API server refuses it, and would again.
     Refused,
-    /// The API server does not answer.
+    /// The API server does not answer, or not yet as it should.
     Unheard,
     /// Remote or bucket are away, or do not let anybody in: somebody may put that right.
     Away,
@@ -88,9 +91,9 @@ impl Trial {
         self.streak = Some((cause, lately));
         let (since, limit) = match cause {
             Cause::Refused => return false,
-            Cause::Unheard => (lately, SILENCE),
+            Cause::Unheard => (lately, UNHEARD_TIME),
             Cause::Away => (self.since, NIGHT),
-            Cause::Wrong => (lately, SHORT),
+            Cause::Wrong => (lately, WRONG_TIME),
         };
         let spent = now.duration_since(since) >= limit;
         let turns = spent && can_do_without && !self.late && cause != Cause::Unheard;
@@ -112,6 +115,7 @@ mod tests {
         for away in [
             "git push: fatal: Authentication failed for 'https://git.example/app.git/'",
             "git push: no end of it within 120 s",
+            "the credential will not do: the Secret has no key `known_hosts`",
             "git ls-remote: fatal: unable to access 'https://git.example/app.git/': Could not resolve host",
             "the bucket loops cannot be written, AccessDenied; look at spec.checkpoint.s3 and the Secret that it names",
         ] {
@@ -137,12 +141,13 @@ mod tests {
         };
         let second = Duration::from_secs(1);
         assert!(tried(Cause::Away, NIGHT.saturating_sub(second)) && !tried(Cause::Away, NIGHT));
-        assert!(tried(Cause::Wrong, SHORT.saturating_sub(second)) && !tried(Cause::Wrong, SHORT));
+        assert!(tried(Cause::Wrong, WRONG_TIME.saturating_sub(second)) && !tried(Cause::Wrong, WRONG_TIME));
         assert!(!tried(Cause::Refused, Duration::ZERO));
         // A push that was thought to have failed may have moved what the next one expects.
         let mut trial = Trial::new(1, began);
         assert!(
-            trial.again(Cause::Away, false, began) && trial.again(Cause::Wrong, false, began + SHORT * 9)
+            trial.again(Cause::Away, false, began)
+                && trial.again(Cause::Wrong, false, began + WRONG_TIME * 9)
         );
     }
 
@@ -164,7 +169,7 @@ mod tests {
         assert!(trial.again(Cause::Unheard, true, began + hour));
         assert!(trial.again(Cause::Away, true, began + hour * 2));
         assert!(trial.again(Cause::Unheard, true, began + hour * 3));
-        assert!(!trial.again(Cause::Unheard, true, began + hour * 3 + SILENCE));
+        assert!(!trial.again(Cause::Unheard, true, began + hour * 3 + UNHEARD_TIME));
     }
 
     #[test]

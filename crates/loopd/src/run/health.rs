@@ -17,6 +17,8 @@ const SIDECAR: &str = "sidecar";
 const RUNNER: &str = "runner";
 /// Reasons of Kubernetes for the end of pods whose node is not heard of, or is no longer there.
 const UNHEARD: [&str; 2] = ["DeletionByTaintManager", "DeletionByPodGC"];
+/// Reason of Kubernetes for a container that ends again and again.
+pub(crate) const CRASHES: &str = "CrashLoopBackOff";
 /// Seconds that volumes and network of a pod may take before that is worth a word.
 const PATIENCE: i64 = 30;
 
@@ -252,7 +254,7 @@ fn waiting(pod: &Pod, status: &ContainerStatus) -> Option<Trouble> {
                 format!("container {name} cannot be started: {message}{remedy} (kubectl describe pod {pod})"),
             )
         }
-        "CrashLoopBackOff" => {
+        CRASHES => {
             let (code, words) = failure(status).unwrap_or_default();
             let words = if words.is_empty() { String::new() } else { format!(" ({words})") };
             trouble(

@@ -398,6 +398,26 @@ fn a_run_is_running_with_the_time_of_its_runner() {
 }
 
 #[test]
+fn a_pod_whose_sidecar_never_comes_up_is_given_up_after_a_night() {
+    let sidecar = json!({
+        "name": "sidecar", "image": "", "imageID": "", "ready": false, "restartCount": 9,
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": {"exitCode": 1, "message": "the repository cannot be cloned"}},
+    });
+    let pod = pod(&json!({"phase": "Pending", "initContainerStatuses": [sidecar]}));
+    let admitted = |since: &str| {
+        let condition = json!({"type": "Admitted", "status": "True", "reason": "Admitted", "message": "", "lastTransitionTime": since});
+        decided(&with(&json!({"attempt": 2, "conditions": [condition]})), Some(&pod), true, true)
+    };
+    let waits = admitted("2025-12-31T12:10:01Z");
+    assert_eq!((waits.status.phase, waits.step), (RunPhase::Pending, Step::Nothing));
+    assert!(conditions(&waits).contains(&"Reconciling=True/CrashLoopBackOff".to_owned()));
+    let over = admitted("2025-12-31T12:10:00Z");
+    assert_eq!((over.status.phase, over.step), (RunPhase::Failed, Step::Stop));
+    assert!(over.status.conditions.iter().any(|said| said.message.contains("cannot be cloned")));
+}
+
+#[test]
 fn a_run_whose_work_cannot_leave_its_pod_says_so_while_it_goes_on() {
     let error = "the repository cannot be pushed to, git push: fatal: Authentication failed";
     let hindered = decided(&with(&json!({"publishError": error})), Some(&running()), true, true);
