@@ -208,11 +208,7 @@ async fn tried<T>(what: &str, begun: bool, question: impl Fn() -> Result<T, Stri
 /// Why a repository cannot be used. A run that has begun ends by that only where nobody can let it in again.
 fn unusable(what: &str, reason: &str, begun: bool) -> anyhow::Error {
     let words = words(what, reason);
-    if begun && Cause::of(&anyhow!(reason.to_owned())) == Cause::Away {
-        anyhow!(words)
-    } else {
-        Refused(words).into()
-    }
+    if begun && Cause::said(reason) == Cause::Away { anyhow!(words) } else { Refused(words).into() }
 }
 
 /// What to say of a repository that cannot be used.

@@ -123,20 +123,17 @@ impl Sidecar {
                 if due(saved, if failures == 1 { SOON } else { PAUSE }) {
                     let kept = self.save(false, UPLOAD).await;
                     new = kept.as_ref().is_ok_and(|new| *new);
-                    match &kept {
-                        Err(error) => {
-                            say(&format!("{error:#}"));
-                            failures += 1;
-                            if failures > 1 {
-                                self.hinder(error).await;
-                            }
+                    if let Err(error) = &kept {
+                        say(&format!("{error:#}"));
+                        failures += 1;
+                        if failures > 1 {
+                            self.hinder(error).await;
                         }
-                        Ok(_) => {
-                            failures = 0;
-                            // What the runner asks for may be hindered by something else.
-                            if self.trial.is_none() {
-                                self.publisher.is_hindered(None);
-                            }
+                    } else {
+                        failures = 0;
+                        // What the runner asks for may be hindered by something else.
+                        if self.trial.is_none() {
+                            self.publisher.is_hindered(None);
                         }
                     }
                     // What fails may have cost as much as what succeeds.
@@ -175,7 +172,7 @@ impl Sidecar {
         loop {
             let spent = began.elapsed();
             // A remote that was away a moment ago has had its time.
-            let late = self.unkept.is_some() || spent >= GRACE / 2;
+            let late = self.away().is_some() || spent >= GRACE / 2;
             match self.try_end(late, GRACE.saturating_sub(spent) / 2).await {
                 Err(error) if spent < GRACE && Cause::of(&error) != Cause::Refused => {
                     wait(&format!("{error:#}"), FIRST_PAUSE).await;
@@ -218,6 +215,11 @@ impl Sidecar {
         }
         self.trial = Some(trial);
         None
+    }
+
+    /// Why remote or bucket could not be had when that was tried last.
+    fn away(&self) -> Option<String> {
+        self.unkept.clone().filter(|reason| Cause::said(reason) == Cause::Away)
     }
 
     /// Tells why the work cannot leave the pod.
@@ -288,10 +290,10 @@ impl Sidecar {
         let state = read_journal(&self.run.journal()).ok().map(|(_, state)| state);
         let ended = state.filter(|state| state.ended.is_some()).map(|state| state.phase);
         let complete = ended == Some(RunPhase::Completed);
-        let taken = match self.unkept.clone().filter(|_| without_remote) {
+        let taken = match self.away().filter(|_| without_remote) {
             // It has had its time.
             Some(reason) => Err(anyhow!(reason)),
-            None if complete => self.push_last(true).map(|_| false),
+            None if complete => self.push_last(true).map(|()| false),
             None => self.save(!without_remote, time).await,
         };
         let mut remark = match taken {

@@ -39,20 +39,19 @@ impl Cause {
     /// Of an error.
     pub(super) fn of(error: &anyhow::Error) -> Self {
         match error.downcast_ref::<publish::Error>() {
-            Some(error) if error.is_final() => return Self::Refused,
-            Some(_) => return Self::Unheard,
-            None => {}
+            Some(error) if error.is_final() => Self::Refused,
+            Some(_) => Self::Unheard,
+            None => Self::said(&error.to_string()),
         }
-        let reason = error.to_string();
+    }
+
+    /// Of what was said.
+    pub(super) fn said(reason: &str) -> Self {
         if reason.starts_with(UNLEASED) {
             return Self::Unheard;
         }
         let theirs = THEIRS.iter().any(|words| reason.starts_with(words));
-        if theirs && !reason.contains(REJECTED) && !crate::is_full(&reason) {
-            Self::Away
-        } else {
-            Self::Wrong
-        }
+        if theirs && !reason.contains(REJECTED) && !crate::is_full(reason) { Self::Away } else { Self::Wrong }
     }
 }
 
@@ -104,13 +103,11 @@ impl Trial {
 
 #[cfg(test)]
 mod tests {
-    use anyhow::anyhow;
-
     use super::*;
 
     #[test]
     fn who_is_away_is_waited_for_and_what_was_seen_and_refused_is_not() {
-        let cause = |words: &'static str| Cause::of(&anyhow!(words));
+        let cause = Cause::said;
         assert_eq!(cause("the lease of this pod has run out, so that it pushes nothing"), Cause::Unheard);
         for away in [
             "git push: fatal: Authentication failed for 'https://git.example/app.git/'",
