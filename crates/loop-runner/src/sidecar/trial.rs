@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::publish;
+use super::{FIRST_PAUSE, publish};
 use crate::mailbox::NIGHT;
 
-/// Pause after the first failure; after each further one it is twice as long, up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(2);
+/// The longest pause after a failure; after the first it is short, and after each further one twice as long.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Longest that an API server is waited for which is away, or does not know our rights yet.
 const UNHEARD_TIME: Duration = Duration::from_secs(240);
