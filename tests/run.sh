@@ -186,7 +186,7 @@ rung unit 13 unit
 rung loop 15 loop
 rung agent 4 agent
 rung worktrunk 8 worktrunk
-rung cluster 45 cluster
+rung cluster 55 cluster
 rung demo 3 demo
 
 say

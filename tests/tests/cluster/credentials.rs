@@ -163,18 +163,18 @@ fn a_credential_that_expires_while_the_agent_works_is_named_and_nothing_is_lost_
     let pod = place.get("looprun", "moved")["status"]["podName"].as_str().expect("a pod").to_owned();
     place.must(&["delete", "pod", &pod, "--wait=false"]);
     place.patch("given-up", "{\"state\":\"Canceled\"}");
-    place.reaches("given-up", "Canceled");
-    let status = place.get("looprun", "given-up")["status"].clone();
-    let message = status["result"]["message"].as_str().unwrap_or_default();
-    assert!(message.contains("the run branch could not be pushed"), "{status}");
-    assert!(status["publishError"].is_null(), "{status}");
-    assert!(place.get("configmap", "given-up-summary")["data"]["summary.json"].is_string());
     until("another pod tries", || place.get("looprun", "moved")["status"]["attempt"] == 2);
     says(&place, "moved", "Reconciling", "the repository cannot be cloned, the server takes no credential");
     assert_eq!(place.phase("moved"), "Pending");
     for run in ["renewed", "moved"] {
         secret(&place, run, &[("bearerToken", "new")]);
     }
+    place.reaches("given-up", "Canceled");
+    let status = place.get("looprun", "given-up")["status"].clone();
+    let message = status["result"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("the run branch could not be pushed"), "{status}");
+    assert!(status["publishError"].is_null(), "{status}");
+    assert!(place.get("configmap", "given-up-summary")["data"]["summary.json"].is_string());
     for run in ["renewed", "moved"] {
         server.delivered(run);
         assert!(place.get("looprun", run)["status"]["publishError"].is_null());

@@ -290,8 +290,8 @@ impl Sidecar {
         let state = read_journal(&self.run.journal()).ok().map(|(_, state)| state);
         let ended = state.filter(|state| state.ended.is_some()).map(|state| state.phase);
         let complete = ended == Some(RunPhase::Completed);
-        let taken = match self.away().filter(|_| without_remote) {
-            // It has had its time.
+        let taken = match self.away().filter(|_| without_remote && ended.is_some()) {
+            // It has had its time; where the loop is to go on elsewhere, each further try counts.
             Some(reason) => Err(anyhow!(reason)),
             None if complete => self.push_last(true).map(|()| false),
             None => self.save(!without_remote, time).await,
