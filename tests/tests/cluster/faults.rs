@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::leases::SILENT;
 use super::lost::{processes, restart, status};
 use super::operator::Operator;
-use super::place::{OPERATOR, Place, is_ours, say, until, work};
+use super::place::{OPERATOR, Place, is_ours, reaching, say, until, work};
 
 /// A number that the environment may set.
 pub(super) fn asked(name: &str, default: u32) -> u32 {
@@ -134,12 +134,10 @@ impl Mortal {
     }
 
     fn start(&self) -> Child {
-        let run = std::env::var("LOOP_CLUSTER_RUN").unwrap_or_default();
-        let mut words = run.split_whitespace();
-        let mut command = Command::new(words.next().expect("a word"));
+        let mut command = reaching(self.folder.path().join("loopd"));
         let log = fs::File::options().create(true).append(true).open(self.log()).expect("a log");
         // Without a wrapper, so that what is killed is the operator.
-        command.args(words).arg(self.folder.path().join("loopd")).envs(self.settings.iter().cloned());
+        command.envs(self.settings.iter().cloned());
         command.stdout(log.try_clone().expect("a log")).stderr(log).spawn().expect("it starts")
     }
 

@@ -1,11 +1,11 @@
 //! An agent that does not work but attacks: it gains nothing, its run is not completed, and what it did is told.
 
-use std::process::{Child, Command};
+use std::process::Child;
 
 use loop_tests::PROJECT;
 
 use super::memory::LIMITS;
-use super::place::{OPERATOR, Place, is_ours, kubectl, manifest, say, until};
+use super::place::{OPERATOR, Place, is_ours, kubectl, manifest, reaching, say, until};
 
 /// What the sidecar alone may know.
 const SECRET: &str = "nobody-says-this-4711";
@@ -24,18 +24,11 @@ impl Metadata {
             );
             return None;
         }
-        let run = std::env::var("LOOP_CLUSTER_RUN").expect("a cluster");
-        let on_the_node = |arguments: &[&str]| {
-            let mut words = run.split_whitespace().chain(arguments.iter().copied());
-            let mut command = Command::new(words.next().expect("nsenter"));
-            command.args(words);
-            command
-        };
         // It may be there from before.
-        let _ = on_the_node(&["ip", "address", "add", "169.254.169.254/32", "dev", "node0"]).output();
+        let _ = reaching("ip").args(["address", "add", "169.254.169.254/32", "dev", "node0"]).output();
         let serve = "my $s = IO::Socket::INET->new(LocalAddr => '169.254.169.254:80', Listen => 5, ReuseAddr => 1) or die $!; \
                      while (my $c = $s->accept) { print $c \"node-credentials\\n\"; close $c }";
-        Some(Self(on_the_node(&["perl", "-MIO::Socket::INET", "-e", serve]).spawn().expect("perl")))
+        Some(Self(reaching("perl").args(["-MIO::Socket::INET", "-e", serve]).spawn().expect("perl")))
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use loop_tests::{HONEST, PROJECT};
 use serde_json::Value;
 
-use super::place::{OPERATOR, Place, kubectl, until, work};
+use super::place::{OPERATOR, Place, kubectl, reaching, until, work};
 
 /// Its pods.
 const CHOSEN: &str = "app.kubernetes.io/component=operator,app.kubernetes.io/instance=agentloop";
@@ -193,15 +192,6 @@ fn metrics_tell_what_was_done_and_an_idle_operator_writes_its_lease_only() {
     assert!((3.0..=5.0).contains(&written[0].1), "one each 5 s: {written:?}");
 }
 
-/// Where helm finds the cluster.
-fn helm() -> Command {
-    let run = std::env::var("LOOP_CLUSTER_RUN").unwrap_or_default();
-    let mut words = run.split_whitespace().chain(["helm"]);
-    let mut command = Command::new(words.next().expect("a word"));
-    command.args(words);
-    command
-}
-
 fn chart() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/agentloop")
 }
@@ -219,7 +209,7 @@ impl Taken {
 impl Drop for Taken {
     /// By the remedy that the run is told.
     fn drop(&mut self) {
-        let mut upgrade = helm();
+        let mut upgrade = reaching("helm");
         upgrade.args([
             "upgrade",
             OPERATOR,
@@ -265,7 +255,7 @@ struct Release<'a>(&'a Place);
 impl<'a> Release<'a> {
     fn new(place: &'a Place) -> Self {
         let scope = format!("namespace={}", place.namespace);
-        let mut install = helm();
+        let mut install = reaching("helm");
         install.args([
             "install",
             "own",
@@ -285,7 +275,8 @@ impl<'a> Release<'a> {
 
 impl Drop for Release<'_> {
     fn drop(&mut self) {
-        let _ = helm().args(["uninstall", "own", "--wait", "--namespace", &self.0.namespace]).output();
+        let _ =
+            reaching("helm").args(["uninstall", "own", "--wait", "--namespace", &self.0.namespace]).output();
     }
 }
 

@@ -1,6 +1,7 @@
 //! A namespace of a cluster for one test, and what a test sees of it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -297,13 +298,18 @@ pub(crate) fn is_ours() -> bool {
     std::env::var("LOOP_CLUSTER_RUN").is_ok_and(|run| run.starts_with("nsenter"))
 }
 
-/// `kubectl`, where the cluster can be reached from.
-pub(crate) fn kubectl() -> Command {
+/// A program, where the cluster can be reached from.
+pub(crate) fn reaching(program: impl AsRef<OsStr>) -> Command {
     let run = std::env::var("LOOP_CLUSTER_RUN").unwrap_or_default();
-    let mut words = run.split_whitespace().chain(["kubectl"]);
+    let mut words = run.split_whitespace().map(OsStr::new).chain([program.as_ref()]);
     let mut command = Command::new(words.next().expect("a word"));
     command.args(words);
     command
+}
+
+/// `kubectl`, where the cluster can be reached from.
+pub(crate) fn kubectl() -> Command {
+    reaching("kubectl")
 }
 
 /// The example that is applied as it is.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
+
+use crate::place::reaching;
 
 /// Writes about one run, or about none.
 #[derive(Default)]
@@ -82,10 +83,8 @@ pub(super) fn writes(log: &Path, namespaces: &[String]) -> BTreeMap<(String, Str
 
 /// Asks etcd, which the node has to itself.
 fn etcd(path: &str, body: &str) -> String {
-    let run = std::env::var("LOOP_CLUSTER_RUN").unwrap_or_default();
-    let mut words = run.split_whitespace();
-    let mut command = Command::new(words.next().expect("a word"));
-    command.args(words).args(["curl", "--silent", "--show-error", "--fail", "--max-time", "120"]);
+    let mut command = reaching("curl");
+    command.args(["--silent", "--show-error", "--fail", "--max-time", "120"]);
     if !body.is_empty() {
         command.args(["--data", body]);
     }
