@@ -168,7 +168,7 @@ fn a_run_outlives_its_node_and_what_still_works_there_stops() {
     until("its agent works", || place.log("outlives").contains("implementation of iteration 1 begins"));
     let (uid, pod) = (status(&place, "outlives", "/podUID"), status(&place, "outlives", "/podName"));
     let _other = StandIn::new();
-    let away = Away::new(200);
+    let away = Away::new(240);
     until("the attempt is given up", || !status(&place, "outlives", "/leaseExpires").contains("null"));
     let said = place.said("outlives", "Reconciling");
     assert!(said.contains("was not heard of for a while") && said.contains("attempt 2"), "{said}");

@@ -90,7 +90,7 @@ fn a_run_whose_pod_is_lost_goes_on_from_the_bucket_with_what_was_not_committed()
         second.is_some_and(|(_, after)| after.contains("checkpoint at"))
     });
     // It may be in the bucket already, or be there within the pause between two checkpoints.
-    let (before, end) = (checkpoint(), Instant::now() + Duration::from_secs(45));
+    let (before, end) = (checkpoint(), Instant::now() + Duration::from_secs(60));
     while checkpoint() == before && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(500));
     }

@@ -105,11 +105,13 @@ fn runs_and_namespaces_are_deleted_though_there_is_no_operator() {
     place.must(&["delete", "looprun", "one"]);
     until("its pod is gone", || place.pods_of("one").is_empty());
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    // Kubernetes looks after five seconds whether the pods are gone, and then only after half a minute again.
+    let longest = SOON * 3;
     // It takes its time, and is none of ours.
     place.must(&["delete", "pod", "demo-git", "--force", "--grace-period=0"]);
     let began = Instant::now();
     place.must(&["delete", "namespace", &place.namespace, "--timeout=120s"]);
-    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    assert!(began.elapsed() < longest, "{:?}", began.elapsed());
 }
 
 #[test]
@@ -117,13 +119,13 @@ fn a_deadline_ends_a_run_unless_it_is_raised_in_time() {
     let Some(place) = Place::new("limits") else { return };
     place.held_project();
     for run in ["late", "raised"] {
-        place.run(run, &format!("{}  limits: {{activeDeadlineSeconds: 30}}\n", work(run)));
+        place.run(run, &format!("{}  limits: {{activeDeadlineSeconds: 60}}\n", work(run)));
     }
     until("its agent works", || place.log("raised").contains("implementation of iteration 1 begins"));
     place.patch("raised", "{\"limits\":{\"activeDeadlineSeconds\":600}}");
     until("the other one has ended", || place.phase("late") == "Failed");
     assert!(
-        place.said("late", "Failed").contains("deadline of 30 s passed"),
+        place.said("late", "Failed").contains("deadline of 60 s passed"),
         "{}",
         place.said("late", "Failed")
     );

@@ -32,6 +32,10 @@ impl<'a> Example<'a> {
             (!line.contains(" -w ")).then(|| {
                 let files = format!(" {}/examples/", root.display());
                 let line = line.replace(" examples/", &files);
+                // Several examples run at once here.
+                let line = ["60s", "120s"]
+                    .iter()
+                    .fold(line, |line, time| line.replace(&format!("--timeout={time}"), "--timeout=300s"));
                 line.replace("namespace default ", &format!("namespace {} ", place.namespace))
             })
         };

@@ -58,9 +58,11 @@ fn a_run_costs_the_api_server_at_most_twelve_writes() {
     place.run("counted", &work("counted"));
     place.reaches("counted", "Completed");
     let all = writes(&log, &place, "counted");
+    let took = all.last().map_or(0, |last| last.at) - all.first().map_or(0, |first| first.at);
+    let more = usize::try_from(took / 30_000).expect("they are in order");
     assert!(all.iter().any(|write| write.what == "loopd create pods/"), "the log tells: {all:?}");
-    // In so short a run: of the begin, of the first checkpoint, of the one before the merge, and of the end.
+    // Of the begin, of the first checkpoint, of the one before the merge, and of the end; and then each half a minute.
     let told = all.iter().filter(|write| write.what == "agentloop-run patch loopruns/status").count();
-    assert!((2..=4).contains(&told), "{all:#?}");
-    assert!(all.len() <= MOST + 1, "{}: {all:#?}", all.len());
+    assert!((2..=4 + more).contains(&told), "{all:#?}");
+    assert!(all.len() <= MOST + 1 + more, "{}: {all:#?}", all.len());
 }
