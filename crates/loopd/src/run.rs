@@ -146,8 +146,19 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
             return Ok(Looked::Outdated(Box::new(newest)));
         }
     }
+    let lost = before.lease_expires != decision.status.lease_expires;
+    if lost {
+        // The next attempt fills them anew. Before the status tells of it, as what fails is done again only until then; what
+        // the API server will not have at all keeps no run.
+        match apply::close_maps(&context.client, &run, &before.pod_uid).await {
+            Err(error) if error.refusal().is_some() => {
+                warn!(%error, "a pod that was given up may still write to a ConfigMap");
+            }
+            closed => closed?,
+        }
+    }
     let run = write(context, &run, &before, &decision.status).await?;
-    if before.lease_expires != decision.status.lease_expires {
+    if lost {
         let waits = run
             .status
             .iter()
@@ -155,10 +166,6 @@ async fn look(run: &LoopRun, context: &Context) -> Result<Looked, Error> {
             .find(|said| said.kind == status::RECONCILING);
         let message = waits.map_or("the pod of the run may still be at work", |said| &said.message);
         context.metrics.lease_expired();
-        // The next attempt fills them anew.
-        if let Err(error) = apply::close_maps(&context.client, &run, &before.pod_uid).await {
-            warn!(%error, "a pod that was given up may still write to a ConfigMap");
-        }
         // The status says the same.
         if let Err(error) = apply::lease_expired(&context.client, &run, message).await {
             warn!(%error, "an event could not be written");
