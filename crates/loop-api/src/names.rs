@@ -26,7 +26,7 @@ pub const OPERATOR: &str = "loopd";
 pub const SIDECAR: &str = "loop-sidecar";
 /// Service account of a run's pod, the binding of its role and the cluster role itself.
 pub const RUN_ROLE: &str = "agentloop-run";
-/// Exit code of the runner when the run cannot be made or gone on with until somebody has put something right.
+/// Exit code of runner and sidecar when the run cannot be made or gone on with until somebody has put something right.
 pub const EXIT_REFUSED: i32 = 2;
 /// Exit code of the runner when the run was paused (`EX_TEMPFAIL`).
 pub const EXIT_PAUSED: i32 = 75;

@@ -1,6 +1,7 @@
 //! The sidecar: the only container of the pod with the API token and the git credential. It clones before the loop begins,
 //! pushes what the loop asks for, and tells the cluster how the run stands.
 
+mod answer;
 mod artifacts;
 mod bucket;
 mod bundle;
@@ -29,7 +30,7 @@ use loop_api::run::{CheckpointStatus, LoopRun};
 use loop_core::lease::boot_ms;
 use loop_core::machine::State;
 use loop_core::store::{Store, replace_file};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::mailbox::Mailbox;
 use crate::place::Place;
@@ -44,9 +45,7 @@ use trial::Cause;
 /// Times that the remote is asked for something, and the pause after the first; each further one is twice as long.
 const TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
-/// After so long, a remote that does not answer is not asked again.
-const LONG: Duration = Duration::from_secs(30);
-/// The same by a run that has begun: its sidecar is started again, and asks again.
+/// After so long, a remote that does not answer is not asked again: the sidecar says so, is started again, and asks again.
 const RESTART: Duration = Duration::from_secs(10);
 
 /// Why the sidecar cannot do its work until somebody has put something right.
@@ -84,11 +83,12 @@ impl Whose {
             pod: variable("POD_NAME")?,
         })
     }
+}
 
-    /// Whether the run has begun, in this pod or in an earlier one: then there may be work, and a remote that knows it.
-    fn has_begun(&self, place: &Place) -> bool {
-        self.attempt > 1 || is_ready(place)
-    }
+/// Whether the loop has begun, in this pod or in an earlier one, by the status: then there may be work, and a remote that let
+/// it in.
+fn has_begun(status: &Value) -> bool {
+    ["startTime", "checkpoint"].iter().any(|field| !status[field].is_null())
 }
 
 /// Sets the run up, then serves the runner until the pod ends.
@@ -125,15 +125,15 @@ pub async fn run(place: &Place, whose: &Whose) -> Result<()> {
     let origin = Origin::new(&repository, place.origin()).held_by(held.clone());
     let reference = names::checkpoint_ref(&whose.uid);
     let began = Instant::now();
+    let first = !is_ready(place);
+    let begun = !first || has_begun(&object.data["status"]);
     // Of a remote that does not even answer, the user is to know soon.
-    let begun = whose.has_begun(place);
-    let end = began + if begun { RESTART } else { LONG };
+    let end = began + RESTART;
     ask(Some(end), || origin.reach()).await.map_err(|reason| unusable("cloned", &reason, begun))?;
     let mirror = mirror::of(&repository.url, Path::new(names::MIRRORS));
     tried("cloned", begun, || origin.set_up(&wanted.spec.repository.reference, mirror.as_deref())).await?;
     say(&format!("cloned in {} ms", began.elapsed().as_millis()));
     // In a pod in which everything has begun, it is time enough when there is something to push.
-    let first = !is_ready(place);
     if first {
         tried("pushed to", begun, || origin.may_push(&reference)).await?;
     }
@@ -141,12 +141,12 @@ pub async fn run(place: &Place, whose: &Whose) -> Result<()> {
     std::fs::create_dir_all(place.data().join("repos"))?;
     let run = store.run(&whose.uid);
     let artifacts = Artifacts::new(&wanted.spec.artifacts, whose);
-    if let Some(artifacts) = artifacts.as_ref().filter(|_| first && whose.attempt == 1) {
-        artifacts.probe(&plain).await.map_err(Refused)?;
+    if let Some(artifacts) = artifacts.as_ref().filter(|_| !begun) {
+        artifacts.probe(&plain).await.map_err(unfit)?;
     }
     let known: Option<CheckpointStatus> =
         serde_json::from_value(object.data["status"]["checkpoint"].clone()).ok();
-    let keep = keep::set_up(&wanted.spec.checkpoint, &origin, (place, whose), &run, known).await?;
+    let keep = keep::set_up(&wanted.spec.checkpoint, &origin, (place, whose, begun), &run, known).await?;
     if first {
         // On a volume, what an earlier pod was asked for is not this one's to do.
         Mailbox::of(place).clear();
@@ -181,12 +181,14 @@ pub async fn run(place: &Place, whose: &Whose) -> Result<()> {
     served
 }
 
-/// Asks something of the remote, several times if need be, but not again after `end`.
+/// Asks something of the remote, several times if need be. One that does not answer is not asked again after `end`.
 async fn ask<T>(end: Option<Instant>, question: impl Fn() -> Result<T, String>) -> Result<T, String> {
     let mut pause = FIRST_PAUSE;
     for _ in 1..TRIES {
         match question() {
-            Err(reason) if end.is_none_or(|end| Instant::now() < end) => wait(&reason, pause).await,
+            Err(reason) if end.is_none_or(|end| Instant::now() < end || !answer::is_missing(&reason)) => {
+                wait(&reason, pause).await;
+            }
             answer => return answer,
         }
         pause *= 2;
@@ -205,10 +207,17 @@ async fn tried<T>(what: &str, begun: bool, question: impl Fn() -> Result<T, Stri
     ask(None, question).await.map_err(|reason| unusable(what, &reason, begun))
 }
 
-/// Why a repository cannot be used. A run that has begun ends by that only where nobody can let it in again.
+/// Why a repository cannot be used. One that does not answer is waited for, or its outage would end every run of a queue;
+/// a run that has begun ends only where nobody can let it in again.
 fn unusable(what: &str, reason: &str, begun: bool) -> anyhow::Error {
     let words = words(what, reason);
-    if begun && Cause::said(reason) == Cause::Away { anyhow!(words) } else { Refused(words).into() }
+    let waits = Cause::said(reason) == Cause::Away && (begun || answer::is_missing(reason));
+    if waits { anyhow!(words) } else { Refused(words).into() }
+}
+
+/// Why what a run keeps has no place to go to, before it has begun.
+fn unfit(reason: String) -> anyhow::Error {
+    if answer::is_missing(&reason) { anyhow!(reason) } else { Refused(reason).into() }
 }
 
 /// What to say of a repository that cannot be used.
@@ -223,7 +232,17 @@ fn words(what: &str, reason: &str) -> String {
     } else {
         reason.into()
     };
+    let reason = steady(&reason);
     format!("the repository cannot be {what}, {reason}; look at spec.repository and the Secret that it names")
+}
+
+/// Without how long it took, which is another time with each try, and would make a write of each.
+fn steady(reason: &str) -> String {
+    let time = |(before, after): (&str, &str)| {
+        let rest = after.trim_start_matches(|digit: char| digit.is_ascii_digit()).strip_prefix(" ms")?;
+        Some(format!("{before}{rest}"))
+    };
+    reason.split_once(" after ").and_then(time).unwrap_or_else(|| reason.to_owned())
 }
 
 /// Run branch and last commit of it, once there is one beyond the base.
@@ -243,13 +262,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_remote_that_is_away_ends_no_run_that_has_begun() {
+    fn a_remote_that_does_not_answer_ends_no_run_and_one_that_refuses_none_that_has_begun() {
         let refused = |reason: &str, begun| unusable("cloned", reason, begun).is::<Refused>();
-        for away in ["git ls-remote: fatal: unable to connect", "git clone: fatal: Authentication failed"] {
-            assert!(refused(away, false) && !refused(away, true), "{away}");
+        let silent = "git ls-remote: fatal: unable to look up git (port 9418) (Name or service not known)";
+        assert!(!refused(silent, false) && !refused(silent, true));
+        for told in ["git clone: fatal: Authentication failed", "git clone: no end of it within 600 s"] {
+            assert!(refused(told, false) && !refused(told, true), "{told}");
         }
+        assert!(unfit("the bucket loops cannot be listed, NoSuchBucket".into()).is::<Refused>());
+        assert!(!unfit("the bucket loops cannot be listed, it took longer than 40 s".into()).is::<Refused>());
         let asks = "git push: fatal: could not read Username for 'http://h': terminal prompts disabled";
         assert!(words("pushed to", asks).contains("the server takes no credential that it is given"));
         assert!(refused("git clone: fatal: write error: No space left on device", true));
+        let slow =
+            "git clone: fatal: Failed to connect to h port 443 after 12 ms: Couldn't connect to server";
+        assert!(words("cloned", slow).contains("to h port 443: Couldn't connect to server; look at"));
+        assert_eq!(steady("an end after all"), "an end after all");
     }
 }

@@ -81,7 +81,15 @@ impl Place {
 
     /// An object; null when it is not there.
     pub(crate) fn get(&self, kind: &str, name: &str) -> Value {
-        let (worked, said) = self.kubectl(&["get", kind, name, "--ignore-not-found", "-o", "json"], "");
+        let ask = || self.kubectl(&["get", kind, name, "--ignore-not-found", "-o", "json"], "");
+        let (mut worked, mut said) = ask();
+        // Of tens of thousands of questions, one may meet a moment in which nobody answers.
+        for _ in 0..10 {
+            if !worked {
+                std::thread::sleep(Duration::from_secs(1));
+                (worked, said) = ask();
+            }
+        }
         assert!(worked, "{said}");
         if said.trim().is_empty() { Value::Null } else { serde_json::from_str(&said).expect("JSON") }
     }
@@ -133,6 +141,9 @@ impl Place {
         assert_eq!(server.len(), 2);
         self.apply(&format!("{}\n---\n{map}", server.join("\n---\n")));
         self.must(&["wait", "--for=condition=Ready", "pod/demo-git", "--timeout=120s"]);
+        // Whoever leads there may not know it for a while after the API server was away.
+        let asked = ["exec", "demo-git", "--", "git", "ls-remote", "git://demo-git/tally.git"];
+        until("the server is found by its name", || self.kubectl(&asked, "").0);
     }
 
     /// The same with an honest agent that takes so many seconds for each step of its work.

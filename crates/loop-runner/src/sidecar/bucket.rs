@@ -269,8 +269,8 @@ fn words(error: impl Display) -> String {
         Some(after.split_once(&format!("</{name}>"))?.0.trim().to_owned())
     };
     let said = match (part("Code"), part("Message")) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
-        (Some(code), None) => code,
+        (Some(code), Some(message)) => format!("{code}: {}{}", message.trim_end_matches('.'), status(&text)),
+        (Some(code), None) => format!("{code}{}", status(&text)),
         // What was asked for, how often and for how long is in the log of the service.
         _ => match text.split_once("Error performing ").and_then(|(_, after)| after.split_once(" - ")) {
             Some((_, why)) => why.to_owned(),
@@ -278,6 +278,13 @@ fn words(error: impl Display) -> String {
         },
     };
     said.chars().take(MOST_WORDS).collect::<String>().trim_end_matches('.').to_owned()
+}
+
+/// ` (HTTP 503)` of an answer that is the fault of the service, or none at this time.
+fn status(text: &str) -> String {
+    let code = text.split_once("status code: ").map(|(_, after)| after.chars().take(3).collect::<String>());
+    let code = code.filter(|code| code.starts_with('5') || code == "429");
+    code.map(|code| format!(" (HTTP {code})")).unwrap_or_default()
 }
 
 #[cfg(test)]

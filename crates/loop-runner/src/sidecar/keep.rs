@@ -11,7 +11,7 @@ use super::bucket::Bucket;
 use super::checkpoint::{self, Keeper};
 use super::git::Origin;
 use super::stored::{Stored, Unfit};
-use super::{Refused, Whose, tried};
+use super::{Refused, Whose, tried, unfit};
 use crate::place::Place;
 use crate::say;
 
@@ -30,7 +30,7 @@ pub(super) enum Keep {
 pub(super) async fn set_up(
     wanted: &Checkpoint,
     origin: &Origin,
-    (place, whose): (&Place, &Whose),
+    (place, whose, begun): (&Place, &Whose, bool),
     run: &RunDir,
     known: Option<CheckpointStatus>,
 ) -> Result<Keep> {
@@ -44,7 +44,6 @@ pub(super) async fn set_up(
         CheckpointStore::None | CheckpointStore::Volume => Ok(Keep::Nothing),
         CheckpointStore::Branch => {
             let reference = names::checkpoint_ref(&whose.uid);
-            let begun = whose.has_begun(place);
             let tip = tried("asked for its checkpoints", begun, || origin.fetch(&reference)).await?;
             if let Some(commit) = missing {
                 if !origin.has(commit) {
@@ -67,7 +66,7 @@ pub(super) async fn set_up(
             if !place.ready().exists() {
                 // One that was good before is waited for.
                 match stored.probe(whose.attempt).await {
-                    Err(reason) if known.is_none() => return Err(Refused(reason).into()),
+                    Err(reason) if known.is_none() => return Err(unfit(reason)),
                     done => done.unwrap_or_else(|reason| say(&reason)),
                 }
             }

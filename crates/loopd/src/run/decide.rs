@@ -26,7 +26,7 @@ const DEADLINE_SLACK: i64 = 180;
 const LEAVE_SECONDS: i64 = 300;
 /// Reason of a run whose work cannot leave its pod.
 const UNPUBLISHED: &str = "WorkNotPublished";
-/// Longest that a container of a pod which starts may end again and again: its repository may be away for a night.
+/// Longest that a node may have a pod whose containers crash before its runner begins: the repository may be away for a night.
 const CRASH_SECONDS: i64 = 43_200;
 /// What a run is told that has no checkpoints.
 const UNKEPT: &str =
@@ -303,11 +303,15 @@ fn follow(
         Stage::Starting => {
             let starts = format!("pod {} starts", status.pod_name);
             let (reason, message) = trouble.unwrap_or(("PodStarting", &starts));
-            let since = status.since(ADMITTED).map_or(0, |since| now.as_second() - since.as_second());
-            if reason == health::CRASHES && since >= CRASH_SECONDS {
-                return verdict::failed(reason, message, Step::Stop);
+            let mut message = message.to_owned();
+            if reason == health::CRASHES {
+                let since = health.crashes.map_or(0, |since| now.as_second() - since.as_second());
+                if since >= CRASH_SECONDS {
+                    return verdict::failed(reason, &message, Step::Stop);
+                }
+                message.push_str("; it is tried again by itself");
             }
-            let going = verdict::going(RunPhase::Pending, reason, message, Step::Nothing);
+            let going = verdict::going(RunPhase::Pending, reason, &message, Step::Nothing);
             leaving(seen, status, bounded(seen, status, going, now), now)
         }
         Stage::Running => {

@@ -11,7 +11,7 @@ use loop_api::run::LEASE_SECONDS;
 use super::pod::OURS;
 use super::status::LEASE_MARGIN;
 
-/// Containers whose own words end a run, whenever they come.
+/// The container whose refusal ends a run, whenever it comes.
 const SIDECAR: &str = "sidecar";
 /// The container whose end is that of the pod.
 const RUNNER: &str = "runner";
@@ -33,6 +33,8 @@ pub(crate) struct Health {
     pub(crate) started: Option<Timestamp>,
     /// Of a pod that is over: whether its node has said so. Otherwise it may still be at work.
     pub(crate) confirmed: bool,
+    /// Since when the node has the pod, where a container of it has crashed so often that the kubelet lets it rest.
+    pub(crate) crashes: Option<Timestamp>,
     /// What its end without a result means; of a pod that goes on, what it would mean if it was gone.
     pub(crate) outcome: Outcome,
 }
@@ -93,16 +95,29 @@ pub(crate) fn of(pod: &Pod, now: Timestamp) -> Health {
         let stage = if started.is_some() { Stage::Running } else { Stage::Starting };
         if let Some(gone) = unreachable(pod, now) {
             let (trouble, outcome) = (Some(gone), outcome(pod));
-            return Health { stage: Stage::Unreachable, trouble, started, confirmed: false, outcome };
+            let stage = Stage::Unreachable;
+            return Health { stage, trouble, started, confirmed: false, crashes: None, outcome };
         }
-        let waiting = statuses(pod).find_map(|status| waiting(pod, status));
+        let waiting = statuses(pod).find_map(|status| waiting(pod, status)).or_else(|| {
+            statuses(pod).find_map(|status| again(&pod.name_any(), status).filter(|_| started.is_none()))
+        });
         let unready = || statuses(pod).find_map(|status| unready(pod, status, now));
         let trouble = waiting.or_else(|| unplaced(pod)).or_else(|| unprepared(pod, now)).or_else(unready);
         (stage, trouble)
     };
     let outcome = if stage == Stage::Broken { Outcome::Refused } else { outcome(pod) };
     let confirmed = disrupted(pod).is_none() && statuses(pod).all(|status| !is_running(status));
-    Health { stage, trouble, started, confirmed, outcome }
+    Health { stage, trouble, started, confirmed, crashes: crashes(pod), outcome }
+}
+
+fn crashes(pod: &Pod) -> Option<Timestamp> {
+    statuses(pod).find(|status| waits(status) == Some(CRASHES))?;
+    Some(pod.status.as_ref()?.start_time.as_ref()?.0)
+}
+
+/// The kubelet's word for why a container does not run.
+fn waits(status: &ContainerStatus) -> Option<&str> {
+    status.state.as_ref()?.waiting.as_ref()?.reason.as_deref()
 }
 
 /// By the exit code of the runner; where it never began, by those of the containers before it.
@@ -216,6 +231,14 @@ fn failed(container: &str) -> String {
     first.into_iter().chain(letters).chain("Failed".chars()).collect()
 }
 
+/// A sidecar that is not ready, and said why when it last ended. It is told while the sidecar tries again, too: a status that
+/// went to and fro would be a write of each.
+fn again(pod: &str, status: &ContainerStatus) -> Option<Trouble> {
+    let (_, words) = failure(status).filter(|(_, words)| !words.is_empty())?;
+    let unready = status.name == SIDECAR && status.started != Some(true);
+    unready.then(|| trouble(CRASHES, format!("{words} (kubectl logs {pod} -c {SIDECAR} --previous)")))
+}
+
 /// A container that the kubelet cannot start. The kubelet's own words change from try to try, and are left out where
 /// they would make a write of each.
 fn waiting(pod: &Pod, status: &ContainerStatus) -> Option<Trouble> {
@@ -255,6 +278,9 @@ fn waiting(pod: &Pod, status: &ContainerStatus) -> Option<Trouble> {
             )
         }
         CRASHES => {
+            if let Some(trouble) = again(&pod, status) {
+                return Some(trouble);
+            }
             let (code, words) = failure(status).unwrap_or_default();
             let words = if words.is_empty() { String::new() } else { format!(" ({words})") };
             trouble(

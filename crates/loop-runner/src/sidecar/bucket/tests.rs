@@ -61,6 +61,8 @@ fn what_a_service_says_is_told_without_its_markup() {
     let said = "Error performing PUT http://store/loops/a in 2ms - Server returned non-2xx status code: 403 Forbidden: \
                 <Error><Code>InvalidAccessKeyId</Code><Message>It is not known.</Message></Error>";
     assert_eq!(words(said), "InvalidAccessKeyId: It is not known");
+    let busy = said.replace("403 Forbidden", "503 Service Unavailable").replace("InvalidAccessKeyId", "Busy");
+    assert_eq!(words(busy), "Busy: It is not known (HTTP 503)");
     assert_eq!(words("<Error><Code>NoSuchBucket</Code></Error>"), "NoSuchBucket");
     let said = "Generic S3 error: Error performing PUT http://s/a in 2s, after 8 retries, max_retries: 8, retry_timeout: 25s  - \
                 HTTP error: Connection refused (os error 111)";

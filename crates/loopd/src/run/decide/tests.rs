@@ -404,15 +404,22 @@ fn a_pod_whose_sidecar_never_comes_up_is_given_up_after_a_night() {
         "state": {"waiting": {"reason": "CrashLoopBackOff"}},
         "lastState": {"terminated": {"exitCode": 1, "message": "the repository cannot be cloned"}},
     });
-    let pod = pod(&json!({"phase": "Pending", "initContainerStatuses": [sidecar]}));
-    let admitted = |since: &str| {
-        let condition = json!({"type": "Admitted", "status": "True", "reason": "Admitted", "message": "", "lastTransitionTime": since});
-        decided(&with(&json!({"attempt": 2, "conditions": [condition]})), Some(&pod), true, true)
+    let placed = |since: &str, sidecar: &Value| {
+        let pod = pod(&json!({"phase": "Pending", "startTime": since, "initContainerStatuses": [sidecar]}));
+        decided(&with(&json!({"attempt": 2})), Some(&pod), true, true)
     };
-    let waits = admitted("2025-12-31T12:10:01Z");
+    let waits = placed("2025-12-31T12:10:01Z", &sidecar);
     assert_eq!((waits.status.phase, waits.step), (RunPhase::Pending, Step::Nothing));
     assert!(conditions(&waits).contains(&"Reconciling=True/CrashLoopBackOff".to_owned()));
-    let over = admitted("2025-12-31T12:10:00Z");
+    let said = waits.status.conditions.iter().find(|condition| condition.kind == RECONCILING);
+    let said = said.map(|condition| condition.message.as_str()).unwrap_or_default();
+    assert!(said.ends_with("--previous); it is tried again by itself"), "{said}");
+    // One that is at work may get there.
+    let mut works = sidecar.clone();
+    works["state"] = json!({"running": {}});
+    works["started"] = json!(false);
+    assert_eq!(placed("2025-12-31T12:10:00Z", &works).status.conditions, waits.status.conditions);
+    let over = placed("2025-12-31T12:10:00Z", &sidecar);
     assert_eq!((over.status.phase, over.step), (RunPhase::Failed, Step::Stop));
     assert!(over.status.conditions.iter().any(|said| said.message.contains("cannot be cloned")));
 }

@@ -140,18 +140,22 @@ fn the_sidecars_last_words_end_a_run_and_the_agents_only_before_the_loop_began()
     };
     assert_eq!(later("agent"), Stage::Running);
     assert_eq!(later("sidecar"), Stage::Broken);
-    let passing = status(&json!({
-        "name": "sidecar",
-        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-        "lastState": {"terminated": {"exitCode": 1, "message": "the API server is away"}},
-    }));
-    let health = seen(&json!({"phase": "Pending", "initContainerStatuses": [passing]}));
-    assert_eq!(health.stage, Stage::Starting, "the kubelet starts it again");
+    let sidecar = |state: &Value, ready: bool| {
+        let ended = json!({"terminated": {"exitCode": 1, "message": "the API server is away"}});
+        let sidecar =
+            status(&json!({"name": "sidecar", "state": state, "started": ready, "lastState": ended}));
+        seen(&json!({"phase": "Pending", "initContainerStatuses": [sidecar]}))
+    };
+    // The kubelet starts it again, and nothing is said anew when it does.
+    let waits = sidecar(&json!({"waiting": {"reason": "CrashLoopBackOff"}}), false);
     says(
-        &health,
+        &waits,
         "CrashLoopBackOff",
-        "sidecar ends again and again, last with exit code 1 (the API server is away); see",
+        "the API server is away (kubectl logs run-1-abcd1-1 -c sidecar --previous)",
     );
+    assert_eq!(waits.stage, Stage::Starting);
+    assert_eq!(sidecar(&json!({"running": {}}), false).trouble, waits.trouble);
+    assert_eq!(sidecar(&json!({"running": {}}), true).trouble, None);
 }
 
 #[test]
