@@ -123,12 +123,7 @@ fn a_server_that_does_not_answer_yet_is_waited_for() {
         "Reconciling",
         "the repository cannot be cloned, git ls-remote: fatal: unable to look up",
     );
-    says(
-        &place,
-        "early",
-        "Reconciling",
-        "spec.repository and the Secret that it names; it is tried again by itself",
-    );
+    says(&place, "early", "Reconciling", "--previous); it is tried again by itself");
     assert_eq!(place.phase("early"), "Pending");
     place.slow_project(1);
     place.reaches("early", "Completed");
