@@ -84,11 +84,10 @@ impl Place {
         let ask = || self.kubectl(&["get", kind, name, "--ignore-not-found", "-o", "json"], "");
         let (mut worked, mut said) = ask();
         // Of tens of thousands of questions, one may meet a moment in which nobody answers.
-        for _ in 0..10 {
-            if !worked {
-                std::thread::sleep(Duration::from_secs(1));
-                (worked, said) = ask();
-            }
+        let mut tries = 0..10;
+        while !worked && tries.next().is_some() {
+            std::thread::sleep(Duration::from_secs(1));
+            (worked, said) = ask();
         }
         assert!(worked, "{said}");
         if said.trim().is_empty() { Value::Null } else { serde_json::from_str(&said).expect("JSON") }
@@ -275,6 +274,9 @@ impl Drop for Place {
                 say(&self.kubectl(arguments, "").1);
             }
         }
+        // Before the namespace, of which the pods go first: what lost its pod by that keeps its slot for another attempt, and
+        // the next test would wait for it.
+        self.kubectl(&["delete", "loopruns", "--all", "--wait=false"], "");
         self.kubectl(&["delete", "namespace", &self.namespace, "--wait=false"], "");
     }
 }
