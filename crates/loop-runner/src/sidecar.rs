@@ -142,7 +142,7 @@ pub async fn run(place: &Place, whose: &Whose) -> Result<()> {
     let run = store.run(&whose.uid);
     let artifacts = Artifacts::new(&wanted.spec.artifacts, whose);
     if let Some(artifacts) = artifacts.as_ref().filter(|_| !begun) {
-        artifacts.probe(&plain).await.map_err(unfit)?;
+        artifacts.probe(&plain).await.map_err(no_place)?;
     }
     let known: Option<CheckpointStatus> =
         serde_json::from_value(object.data["status"]["checkpoint"].clone()).ok();
@@ -216,7 +216,7 @@ fn unusable(what: &str, reason: &str, begun: bool) -> anyhow::Error {
 }
 
 /// Why what a run keeps has no place to go to, before it has begun.
-fn unfit(reason: String) -> anyhow::Error {
+fn no_place(reason: String) -> anyhow::Error {
     if answer::is_missing(&reason) { anyhow!(reason) } else { Refused(reason).into() }
 }
 
@@ -269,8 +269,10 @@ mod tests {
         for told in ["git clone: fatal: Authentication failed", "git clone: no end of it within 600 s"] {
             assert!(refused(told, false) && !refused(told, true), "{told}");
         }
-        assert!(unfit("the bucket loops cannot be listed, NoSuchBucket".into()).is::<Refused>());
-        assert!(!unfit("the bucket loops cannot be listed, it took longer than 40 s".into()).is::<Refused>());
+        assert!(no_place("the bucket loops cannot be listed, NoSuchBucket".into()).is::<Refused>());
+        assert!(
+            !no_place("the bucket loops cannot be listed, it took longer than 40 s".into()).is::<Refused>()
+        );
         let asks = "git push: fatal: could not read Username for 'http://h': terminal prompts disabled";
         assert!(words("pushed to", asks).contains("the server takes no credential that it is given"));
         assert!(refused("git clone: fatal: write error: No space left on device", true));

@@ -11,7 +11,7 @@ use super::bucket::Bucket;
 use super::checkpoint::{self, Keeper};
 use super::git::Origin;
 use super::stored::{Stored, Unfit};
-use super::{Refused, Whose, tried, unfit};
+use super::{Refused, Whose, no_place, tried};
 use crate::place::Place;
 use crate::say;
 
@@ -66,7 +66,7 @@ pub(super) async fn set_up(
             if !place.ready().exists() {
                 // One that was good before is waited for.
                 match stored.probe(whose.attempt).await {
-                    Err(reason) if known.is_none() => return Err(unfit(reason)),
+                    Err(reason) if known.is_none() => return Err(no_place(reason)),
                     done => done.unwrap_or_else(|reason| say(&reason)),
                 }
             }
